@@ -1,0 +1,94 @@
+/* Clocks and durations. */
+#include "base/clock.h"
+
+#include <time.h>
+
+int64_t clock_wall_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec;
+}
+
+int64_t clock_mono_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t clock_mono_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
+
+void clock_rfc3339(int64_t wall_s, char out[32])
+{
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* Longest unit first, so that "ms" isn't read as "m". */
+static const struct {
+    const char *name;
+    double ms;
+} units[] = {{"ns", 1e-6}, {"us", 1e-3}, {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}};
+
+static bool take_number(struct str *s, double *ret)
+{
+    double n = 0, scale = 0;
+    size_t digits = 0, i = 0;
+    for (; i < s->len; i++) {
+        char c = s->ptr[i];
+        if (c == '.' && scale == 0) {
+            scale = 1;
+        } else if (c >= '0' && c <= '9') {
+            n = n * 10 + (c - '0');
+            scale *= 10;
+            digits++;
+        } else {
+            break;
+        }
+    }
+    *ret = scale > 1 ? n / scale : n;
+    *s = (struct str){s->ptr + i, s->len - i};
+    return digits > 0 && digits < 16;
+}
+
+static bool take_unit(struct str *s, double *ret_ms)
+{
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        struct str unit = str_of(units[i].name);
+        if (str_starts(*s, units[i].name)) {
+            *s = (struct str){s->ptr + unit.len, s->len - unit.len};
+            *ret_ms = units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool clock_parse_duration(struct str s, int64_t *ret_ms)
+{
+    if (str_is(s, "0")) {
+        *ret_ms = 0;
+        return true;
+    }
+    double total = 0;
+    bool any = false;
+    while (s.len > 0) {
+        double n, unit;
+        if (!take_number(&s, &n) || !take_unit(&s, &unit)) {
+            return false;
+        }
+        total += n * unit;
+        any = true;
+    }
+    if (!any || total > 9e15) {
+        return false;
+    }
+    *ret_ms = (int64_t)total;
+    return true;
+}

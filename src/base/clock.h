@@ -1,0 +1,21 @@
+/* Time, passed in so that a test can move it. Expiry compares wall-clock time, timers use monotonic
+ * time, and neither assumes that the machine never slept. */
+#ifndef OSM_BASE_CLOCK_H
+#define OSM_BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+/* Seconds since the epoch. */
+int64_t clock_wall_s(void);
+/* Milliseconds and microseconds of the monotonic clock. */
+int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
+/* RFC 3339 in UTC, with seconds: "2026-11-24T02:00:00Z". */
+void clock_rfc3339(int64_t wall_s, char out[32]);
+/* A Go duration such as "24h", "1m30s", "250ms" to milliseconds; false when it is none. */
+bool clock_parse_duration(struct str s, int64_t *ret_ms);
+
+#endif
