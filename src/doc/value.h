@@ -1,0 +1,96 @@
+/* Documents as trees of values, each knowing the line it came from. YAML (several documents in a
+ * text) and JSON become the same tree. A tree lives in the arena that it was read into and is
+ * immutable once read; editing makes new nodes (value_set and friends copy what they must).
+ * Parsers do no I/O. */
+#ifndef OSM_DOC_VALUE_H
+#define OSM_DOC_VALUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum value_type {
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_FLOAT,
+    VALUE_STRING,
+    VALUE_ARRAY,
+    VALUE_OBJECT,
+};
+
+struct value {
+    enum value_type type;
+    int line; /* 1-based; 0 when made by us */
+    union {
+        bool boolean;
+        int64_t integer;
+        double number;
+        struct str string;
+        struct {
+            struct value *at;
+            size_t len;
+        } array;
+        struct {
+            struct member *at; /* in the order of the text; keys are unique */
+            size_t len;
+        } object;
+    };
+};
+
+struct member {
+    struct str key;
+    int line;
+    struct value value;
+};
+
+/* Cuts a YAML text into its documents at lines that begin with "---"; a broken one so can't spoil
+ * the next. Call with *rest = the whole text and *line = 1; each call returns the next document and
+ * sets *line to its first line; false at the end. Empty documents (only comments) are passed over.
+ */
+bool value_next_document(struct str *rest, struct str *doc, int *line, int *next_line);
+
+/* Reads one YAML document (so also JSON). Errors say the line: syntax, a duplicate key, too deep,
+ * too large (base/limits.h), an alias that would blow up, a tag that we don't know. first_line is
+ * added to lines. *error_line gets the line of an error when it is not NULL. */
+int value_read_yaml(struct arena *a, struct str text, int first_line, struct value **ret,
+                    int *error_line, struct err *e);
+/* Strict JSON, with jansson; lines aren't known (0). For what servers send. */
+int value_read_json(struct arena *a, struct str text, struct value **ret, struct err *e);
+
+/* Compact JSON; object members in their order. */
+void value_write_json(const struct value *v, struct buf *out);
+/* Block-style YAML that kubectl and we read back to the same tree. */
+void value_write_yaml(const struct value *v, struct buf *out);
+
+/* Lookup; NULL when absent or when v is NULL or of another type. Path: value_at(v, "spec.rules").
+ */
+const struct value *value_member(const struct value *v, const char *key);
+const struct value *value_at(const struct value *v, const char *dotted_path);
+/* The string at the path, or the empty view. */
+struct str value_string_at(const struct value *v, const char *dotted_path);
+
+/* Building and editing; all new nodes in `a`. */
+struct value *value_new(struct arena *a, enum value_type type);
+struct value *value_new_string(struct arena *a, struct str s); /* copies */
+struct value *value_new_stringf(struct arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+struct value *value_new_int(struct arena *a, int64_t n);
+struct value *value_new_bool(struct arena *a, bool b);
+/* Deep copy. */
+struct value *value_copy(struct arena *a, const struct value *v);
+/* Sets or replaces a member of an object that the caller built or copied (never of a tree that was
+ * read and is shared). v is stored as it is, not copied. */
+void value_set(struct arena *a, struct value *object, const char *key, const struct value *v);
+void value_push(struct arena *a, struct value *array, const struct value *v);
+/* The member as a mutable object or array, made when missing. */
+struct value *value_ensure(struct arena *a, struct value *object, const char *key,
+                           enum value_type type);
+bool value_equal(const struct value *a, const struct value *b); /* ignores lines */
+uint64_t value_hash(const struct value *v);                     /* content, ignores lines */
+
+#endif
