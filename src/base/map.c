@@ -117,7 +117,7 @@ struct str *map_sorted_keys(const struct map *m)
 {
     size_t n = 0;
     struct str *keys = mem_array(NULL, map_len(m), sizeof(*keys));
-    MAP_EACH (m, it) {
+    MAP_EACH(m, it) {
         keys[n++] = it.key;
     }
     qsort(keys, n, sizeof(*keys), by_key);

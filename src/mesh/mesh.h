@@ -13,6 +13,7 @@
 #include "kinds/config.h"
 #include "kinds/core.h"
 #include "kinds/smi.h"
+#include "base/map.h"
 #include "store/store.h"
 
 enum protocol { PROTOCOL_HTTP, PROTOCOL_GRPC, PROTOCOL_TCP, PROTOCOL_TCP_SERVER_FIRST };
@@ -98,6 +99,7 @@ struct mesh_rule {
     bool tcp;
     LIST(uint16_t) tcp_ports;
 };
+/* There is one for each identity that has a service account, a pod or a TrafficTarget to it. */
 struct mesh_policy {
     struct part part;
     struct str identity;
@@ -105,10 +107,14 @@ struct mesh_policy {
     LIST(struct mesh_rule) rules; /* sorted by name; empty and not allow_all: nobody */
 };
 
-/* What one identity may see as a client, in SMI mode. */
+/* What one identity may see as a client, in SMI mode; an identity without one sees nothing. In
+ * permissive mode there are none: all see every service. */
 struct mesh_access_entry {
     struct str service;
-    /* Endpoints of these identities only; all_identities when that leaves none out. */
+    /* Endpoints of these identities only; all_identities when that leaves none out. A backend that
+     * is here only because a visible apex sends calls to it, and whose identities the client may
+     * not call, is listed with all: its servers then refuse with a reason, which is better than a
+     * cluster without endpoints. */
     bool all_identities;
     struct strs identities;
 };
@@ -122,7 +128,7 @@ struct mesh_access {
  * services with the same sidecar options share one. */
 struct mesh_inbound {
     struct str service; /* "ns/name" */
-    uint16_t target_port;
+    uint16_t target_port; /* the pod's own, where the Service gives a name and pods differ */
     struct str fqdn;
     enum protocol protocol;
 };

@@ -35,9 +35,12 @@ enum store_index {
     INDEX_POD_BY_ACCOUNT,        /* ns/serviceaccount */
     INDEX_POD_BY_PROXY,          /* label osm-proxy-uuid */
     INDEX_POD_BY_IP,             /* every pod IP */
+    INDEX_POD_BY_LABEL,          /* ns/key=value of every label */
+    INDEX_SERVICE_BY_SELECTOR,   /* ns/key=value of the first pair of the selector */
     INDEX_SLICE_BY_SERVICE,      /* ns/service, label kubernetes.io/service-name */
+    INDEX_SLICE_BY_POD,          /* ns/pod of every targetRef, and every address as it is */
     INDEX_TARGET_BY_DESTINATION, /* ns/serviceaccount */
-    INDEX_TARGET_BY_SOURCE,      /* ns/serviceaccount */
+    INDEX_TARGET_BY_SOURCE,      /* ns/serviceaccount, and "ns/" for any account of it */
     INDEX_TARGET_BY_ROUTE,       /* kind + '/' + ns/name of the route group or TCP route */
     INDEX_SPLIT_BY_APEX,         /* ns/service */
     INDEX_SPLIT_BY_BACKEND,      /* ns/service */

@@ -2,6 +2,7 @@
 #include "xds/planner.h"
 
 #include "base/log.h"
+#include "base/map.h"
 #include "xds/translate.h"
 
 typedef struct bundle {
@@ -53,7 +54,7 @@ static void bundle_free(void *b)
 static void bundle_append(bundle *to, const bundle *from)
 {
     for (int t = 0; from && t < XDS_TYPES; t++) {
-        VEC_EACH (from->out[t], r) {
+        VEC_EACH(from->out[t], r) {
             VEC_PUSH(to->out[t], resource_ref(*r));
         }
     }
@@ -69,7 +70,7 @@ static void identity_free(void *arg)
 
 static void forget_services(struct planner *p, struct audience *a)
 {
-    VEC_EACH (a->services, s) {
+    VEC_EACH(a->services, s) {
         struct map *seen_by = map_find(&p->viewers, str_of(*s));
         if (seen_by) {
             map_remove(seen_by, str_of(a->key));
@@ -84,7 +85,7 @@ static void audience_free(void *arg)
     struct audience *a = arg;
     plan_unref(a->plan);
     bundle_done(&a->inbound);
-    VEC_EACH (a->services, s) {
+    VEC_EACH(a->services, s) {
         free(*s);
     }
     VEC_DONE(a->services);
@@ -157,7 +158,7 @@ static void dirty_viewers(struct planner *p, struct str service)
     if (!seen_by) {
         return;
     }
-    MAP_EACH (seen_by, it) {
+    MAP_EACH(seen_by, it) {
         set_dirty(it.value);
     }
 }
@@ -215,7 +216,7 @@ static void encode_everything(struct planner *p)
     encode_common(p);
     map_done(&p->services, bundle_free);
     map_done(&p->endpoints, bundle_free);
-    MAP_EACH (mesh_map(p->mesh, MESH_SERVICES), it) {
+    MAP_EACH(mesh_map(p->mesh, MESH_SERVICES), it) {
         encode_service(p, it.key);
         encode_endpoints(p, it.key);
     }
@@ -226,10 +227,10 @@ static void build_base(struct planner *p)
 {
     bundle all = {0};
     bundle_append(&all, &p->common);
-    MAP_EACH (&p->services, it) {
+    MAP_EACH(&p->services, it) {
         bundle_append(&all, it.value);
     }
-    MAP_EACH (&p->endpoints, it) {
+    MAP_EACH(&p->endpoints, it) {
         bundle_append(&all, it.value);
     }
     for (int t = 0; t < XDS_TYPES; t++) {
@@ -422,7 +423,7 @@ static void update_audience(struct planner *p, struct str key)
 /* Calls fn for every audience whose identity is this. */
 static void each_of_identity(struct planner *p, struct str identity, bool encode)
 {
-    MAP_EACH (&p->audiences, it) {
+    MAP_EACH(&p->audiences, it) {
         const struct mesh_audience *m = mesh_audience_find(p->mesh, it.key);
         if (m && str_eq(m->identity, identity)) {
             if (encode) {
@@ -435,7 +436,7 @@ static void each_of_identity(struct planner *p, struct str identity, bool encode
 
 static void compose_dirty(struct planner *p, bool all, int64_t now)
 {
-    MAP_EACH (&p->audiences, it) {
+    MAP_EACH(&p->audiences, it) {
         struct audience *a = it.value;
         if ((a->dirty || all) && compose(p, a, now)) {
             a->in_changed = true;
@@ -476,7 +477,7 @@ static void update_config(struct planner *p)
                    c->certificate.key_algorithm == KEY_RSA ? CERT_KEY_RSA : CERT_KEY_ECDSA_P256,
                    (int)c->certificate.key_bits);
     encode_everything(p);
-    MAP_EACH (mesh_map(p->mesh, MESH_AUDIENCES), it) {
+    MAP_EACH(mesh_map(p->mesh, MESH_AUDIENCES), it) {
         update_audience(p, it.key);
     }
 }
@@ -514,13 +515,13 @@ void planner_update(struct planner *p, const struct mesh_delta *d, int64_t now)
 
 void planner_tick(struct planner *p, int64_t now)
 {
-    MAP_EACH (&p->identities, it) {
+    MAP_EACH(&p->identities, it) {
         struct identity_cert *x = it.value;
         bool used = false;
         if (x->cert && !cert_due(x->cert, p->issuer, now)) {
             continue;
         }
-        MAP_EACH (&p->audiences, at) {
+        MAP_EACH(&p->audiences, at) {
             const struct mesh_audience *m = mesh_audience_find(p->mesh, at.key);
             if (m && str_eq(m->identity, it.key)) {
                 set_dirty(at.value);
@@ -554,7 +555,7 @@ struct plan *planner_plan(const struct planner *p, struct str key)
 struct strs planner_take_changed(struct planner *p, struct arena *arena)
 {
     struct strs out = {arena_array(arena, map_len(&p->audiences), sizeof(struct str)), 0};
-    MAP_EACH (&p->audiences, it) {
+    MAP_EACH(&p->audiences, it) {
         struct audience *a = it.value;
         if (a->in_changed) {
             a->in_changed = false;

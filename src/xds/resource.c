@@ -75,7 +75,7 @@ uint64_t resource_version_parse(struct str s)
 
 void resource_vec_done(resource_vec *v)
 {
-    VEC_EACH (*v, r) {
+    VEC_EACH(*v, r) {
         resource_unref(*r);
     }
     VEC_DONE(*v);

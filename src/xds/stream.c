@@ -119,7 +119,7 @@ static bool subscribed(const struct channel *c, uint64_t id)
 
 static bool was_refused(const struct channel *c, const struct resource *r)
 {
-    VEC_EACH (c->refusals, x) {
+    VEC_EACH(c->refusals, x) {
         if (x->id == r->id && x->version == r->version) {
             return true;
         }
@@ -166,12 +166,12 @@ static void on_refusal(struct channel *c, const struct response *r, struct str e
     size_t len = error.len < LIMIT_ADS_REFUSAL_TEXT ? error.len : LIMIT_ADS_REFUSAL_TEXT;
     c->error = mem_memdup(error.ptr, len);
     size_t named = 0;
-    VEC_EACH (r->resources, x) {
+    VEC_EACH(r->resources, x) {
         named += names_resource(c->error, *x);
     }
     bool narrow = named == 0 && r->resources.len > 1;
     c->one_by_one |= narrow;
-    VEC_EACH (r->resources, x) {
+    VEC_EACH(r->resources, x) {
         bool guilty = named > 0 ? names_resource(c->error, *x) : !narrow;
         if (guilty) {
             refuse(c, *x);
@@ -381,11 +381,11 @@ static void drop_leftover(struct channel *c, uint64_t id)
 static void note_removed(struct channel *c, const struct difference *d)
 {
     if (c->wildcard) {
-        VEC_EACH (d->removed, r) {
+        VEC_EACH(d->removed, r) {
             VEC_PUSH(c->leftover, resource_ref(*r));
         }
     }
-    VEC_EACH (d->changed, r) {
+    VEC_EACH(d->changed, r) {
         drop_leftover(c, (*r)->id);
     }
 }
@@ -405,7 +405,7 @@ static void choose_fresh(struct stream *s, enum xds_type t, struct choice *x)
 static void endpoints_follow(struct stream *s, const resource_vec *clusters)
 {
     struct channel *eds = &s->channels[XDS_EDS];
-    VEC_EACH (*clusters, r) {
+    VEC_EACH(*clusters, r) {
         if (eds->active && subscribed(eds, (*r)->id) && view_find(want(s, XDS_EDS), (*r)->id)) {
             ID_ADD(eds->fresh, (*r)->id);
         }
@@ -433,7 +433,7 @@ static void advance(struct stream *s, enum xds_type t, struct response_cache *ca
     choose_fresh(s, t, x);
     if (c->has.base != to.base || c->has.own != to.own) {
         const struct difference *d = difference_cached(cache, c->has, to);
-        VEC_EACH (d->changed, r) {
+        VEC_EACH(d->changed, r) {
             choose_changed(x, *r);
         }
         note_removed(c, d);
@@ -455,11 +455,11 @@ static struct response *next_delta(struct stream *s, enum xds_type t, struct res
     }
     x.c->one_by_one = x.c->fresh.len > 0 && x.c->one_by_one;
     if (may_remove) {
-        VEC_EACH (x.c->leftover, r) {
+        VEC_EACH(x.c->leftover, r) {
             VEC_PUSH(x.removed, *r);
         }
     }
-    VEC_EACH (x.c->absent, r) {
+    VEC_EACH(x.c->absent, r) {
         if (!view_find(want(s, t), (*r)->id) && subscribed(x.c, (*r)->id)) {
             VEC_PUSH(x.removed, *r);
         }
@@ -499,7 +499,7 @@ static struct response *next_sotw(struct stream *s, enum xds_type t, struct resp
             resource_vec_done(&x.c->leftover);
         }
         view_each(want(s, t), choose_subscribed, &x);
-        VEC_EACH (x.c->leftover, r) {
+        VEC_EACH(x.c->leftover, r) {
             if ((*r)->body) {
                 VEC_PUSH(x.send, *r);
             }

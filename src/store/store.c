@@ -1,0 +1,232 @@
+/* The tables of objects, their indexes, and the record of what changed. */
+#include "store/store.h"
+
+#include <string.h>
+
+#include "base/map.h"
+#include "store/internal.h"
+
+/* A key joins a few names and labels; those are limited one by one where objects are decoded. */
+#define KEY_BYTES (1u << 20)
+
+struct bucket {
+    VEC(struct object *) list; /* sorted by namespace, then name; borrowed from the table */
+};
+
+struct store {
+    struct map objects[KIND_COUNT]; /* "ns/name" -> object, owned */
+    struct map index[INDEX_COUNT];  /* key -> bucket, owned */
+    struct map changed;             /* "kind/ns/name" -> change, owned */
+    struct buf *scratch;            /* for keys, so that lookups needn't allocate */
+};
+
+struct store *store_new(void)
+{
+    struct store *s = NEW(struct store);
+    s->scratch = NEW(struct buf);
+    buf_init(s->scratch, KEY_BYTES);
+    return s;
+}
+
+static void object_free_value(void *o)
+{
+    object_unref(o);
+}
+
+static void bucket_free(void *value)
+{
+    struct bucket *b = value;
+    VEC_DONE(b->list);
+    free(b);
+}
+
+static void change_free(void *value)
+{
+    struct change *c = value;
+    object_unref(c->old);
+    object_unref(c->now);
+    free(c);
+}
+
+void store_free(struct store *s)
+{
+    if (!s) {
+        return;
+    }
+    map_done(&s->changed, change_free);
+    for (size_t i = 0; i < INDEX_COUNT; i++) {
+        map_done(&s->index[i], bucket_free);
+    }
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        map_done(&s->objects[i], object_free_value);
+    }
+    buf_done(s->scratch);
+    free(s->scratch);
+    free(s);
+}
+
+static struct str full_name(const struct store *s, struct str namespace, struct str name)
+{
+    buf_reset(s->scratch);
+    buf_adds(s->scratch, namespace);
+    buf_addc(s->scratch, '/');
+    buf_adds(s->scratch, name);
+    return buf_str(s->scratch);
+}
+
+static int by_name(const struct object *a, const struct object *b)
+{
+    int c = str_cmp(a->meta.namespace, b->meta.namespace);
+    return c ? c : str_cmp(a->meta.name, b->meta.name);
+}
+
+/* Where o is in the bucket, or where it would have to be put. */
+static size_t bucket_place(const struct bucket *b, const struct object *o)
+{
+    size_t low = 0, high = b->list.len;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (by_name(b->list.at[mid], o) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static void index_add(void *arg, enum store_index index, struct str key, struct object *o)
+{
+    struct store *s = arg;
+    struct bucket *b = map_find(&s->index[index], key);
+    if (!b) {
+        b = NEW(struct bucket);
+        map_put(&s->index[index], key, b);
+    }
+    size_t i = bucket_place(b, o);
+    if (i < b->list.len && b->list.at[i] == o) {
+        return;
+    }
+    VEC_PUSH(b->list, o);
+    memmove(&b->list.at[i + 1], &b->list.at[i], (b->list.len - 1 - i) * sizeof(*b->list.at));
+    b->list.at[i] = o;
+}
+
+static void index_remove(void *arg, enum store_index index, struct str key, struct object *o)
+{
+    struct store *s = arg;
+    struct bucket *b = map_find(&s->index[index], key);
+    size_t i = b ? bucket_place(b, o) : 0;
+    if (!b || i == b->list.len || b->list.at[i] != o) {
+        return;
+    }
+    VEC_REMOVE(b->list, i);
+    if (b->list.len == 0) {
+        bucket_free(map_remove(&s->index[index], key));
+    }
+}
+
+/* Takes the references. A change that leads back to where it began is forgotten. */
+static void record(struct store *s, struct object *old, struct object *now)
+{
+    const struct object *o = now ? now : old;
+    buf_reset(s->scratch);
+    buf_printf(s->scratch, "%d/", (int)o->kind);
+    buf_adds(s->scratch, o->meta.namespace);
+    buf_addc(s->scratch, '/');
+    buf_adds(s->scratch, o->meta.name);
+    struct str key = buf_str(s->scratch);
+    struct change *c = map_find(&s->changed, key);
+    if (!c) {
+        c = NEW(struct change);
+        *c = (struct change){.kind = o->kind, .old = old, .now = now};
+        map_put(&s->changed, key, c);
+        return;
+    }
+    object_unref(old);
+    object_unref(c->now);
+    c->now = now;
+    bool same = c->old && now ? c->old->hash == now->hash : c->old == now;
+    if (same) {
+        change_free(map_remove(&s->changed, key));
+    }
+}
+
+bool store_put(struct store *s, struct object *o)
+{
+    struct map *table = &s->objects[o->kind];
+    struct str key = full_name(s, o->meta.namespace, o->meta.name);
+    struct object *old = map_find(table, key);
+    if (old && old->hash == o->hash) {
+        object_unref(o);
+        return false;
+    }
+    map_put(table, key, o);
+    if (old) {
+        keys_of(&(struct keys){.each = index_remove, .arg = s, .scratch = s->scratch}, old);
+    }
+    keys_of(&(struct keys){.each = index_add, .arg = s, .scratch = s->scratch}, o);
+    record(s, old, object_ref(o));
+    return true;
+}
+
+bool store_remove(struct store *s, enum kind kind, struct str namespace, struct str name)
+{
+    struct object *old = map_remove(&s->objects[kind], full_name(s, namespace, name));
+    if (!old) {
+        return false;
+    }
+    keys_of(&(struct keys){.each = index_remove, .arg = s, .scratch = s->scratch}, old);
+    record(s, old, NULL);
+    return true;
+}
+
+struct object *store_find(const struct store *s, enum kind kind, struct str namespace,
+                          struct str name)
+{
+    return map_find(&s->objects[kind], full_name(s, namespace, name));
+}
+
+size_t store_count(const struct store *s, enum kind kind)
+{
+    return map_len(&s->objects[kind]);
+}
+
+void store_each(const struct store *s, enum kind kind, void (*fn)(void *arg, struct object *o),
+                void *arg)
+{
+    MAP_EACH (&s->objects[kind], it) {
+        fn(arg, it.value);
+    }
+}
+
+struct object_list store_lookup(const struct store *s, enum store_index index, struct str key)
+{
+    const struct bucket *b = map_find(&s->index[index], key);
+    return b ? (struct object_list){b->list.at, b->list.len} : (struct object_list){0};
+}
+
+bool store_has_changes(const struct store *s)
+{
+    return map_len(&s->changed) > 0;
+}
+
+void store_take_changes(struct store *s, struct changes *ret)
+{
+    *ret = (struct changes){0};
+    MAP_EACH (&s->changed, it) {
+        struct change *c = it.value;
+        VEC_PUSH(ret->list, *c);
+        free(c);
+    }
+    map_done(&s->changed, NULL);
+}
+
+void changes_done(struct changes *c)
+{
+    VEC_EACH (c->list, change) {
+        object_unref(change->old);
+        object_unref(change->now);
+    }
+    VEC_DONE(c->list);
+}
