@@ -37,6 +37,6 @@
         (v).len--;                                                                                 \
     } while (0)
 
-#define VEC_EACH(v, p) for (__typeof__(&(v).at[0]) p = (v).at; p && p < (v).at + (v).len; p++)
+#define VEC_EACH(v, p) for (__typeof__((v).at + 0) p = (v).at; p && p < (v).at + (v).len; p++)
 
 #endif
