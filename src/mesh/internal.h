@@ -24,7 +24,7 @@ struct set {
 };
 void set_add(struct set *s, struct str key);
 void set_done(struct set *s);
-#define SET_EACH(s, it) MAP_EACH (&(s)->map, it)
+#define SET_EACH(s, it) MAP_EACH(&(s)->map, it)
 
 /* Sets of strings by a key. */
 struct relation {
@@ -58,6 +58,8 @@ struct dirty {
     struct set services, policies, access, proxies;
     /* Services whose existence, identities or splits changed: changes who sees what. */
     struct set seen;
+    /* Audiences that a proxy has left. */
+    struct set left;
 };
 void dirty_done(struct dirty *d);
 
@@ -87,9 +89,11 @@ void proxy_update(struct update *u, struct str uuid);
 /* Removes the audiences that the last proxy has left. */
 void audiences_sweep(struct update *u);
 
-/* part.c: puts a part into the mesh and takes it. When the one that is there says the same, that
- * one stays and the new one is freed. part may be NULL: removes. The key goes to the delta when
- * something changed. Returns the one that is in the mesh now. */
+/* part.c. part_publish puts a part into the mesh and takes it. When the one that is there says the
+ * same, that one stays and the new one is freed. part may be NULL: removes. The key goes to the
+ * delta when something changed. Returns the one that is in the mesh now. */
+void *part_new(size_t size); /* with a reference and an arena of its own; the hash is set later */
+uint64_t part_hash(enum mesh_map which, const void *part, struct buf *text); /* initialises text */
 void *part_publish(struct update *u, enum mesh_map which, struct str key, void *part);
 /* dump.c: canonical text of a part; different content gives different text. */
 void part_dump(enum mesh_map which, const void *part, struct buf *out);
@@ -137,8 +141,7 @@ uint16_t pod_port(const struct pod *p, struct str name);
 /* endpoints.c, routes.c */
 struct mesh_endpoints *endpoints_build(struct update *u, const struct service *svc,
                                        const struct ports *ports);
-void routes_build(struct update *u, struct arena *a, const struct service *svc,
-                  struct mesh_service *part);
+void routes_build(struct update *u, struct mesh_service *part); /* part->ports are there */
 
 /* policy.c: a TrafficTarget that has a meaning; notes why it has none when `say`. */
 bool target_valid(struct update *u, const struct traffic_target *t, bool say);

@@ -82,8 +82,9 @@ struct mesh_endpoint {
 /* The ready endpoints of a service, by address. */
 struct mesh_endpoints {
     struct part part;
-    struct str service; /* "ns/name" */
-    LIST(struct mesh_endpoint) at;
+    struct str service;            /* "ns/name" */
+    size_t port_count;             /* of the service: the length of each endpoint's ports */
+    LIST(struct mesh_endpoint) at; /* IPv4 first */
     /* Sorted, unique: all identities of pods that the service selects, ready or not (so that a
      * certificate check needn't change when a pod becomes ready). */
     struct strs identities;
@@ -127,7 +128,7 @@ struct mesh_access {
 /* All proxies that must be told the same: an audience. Pods of one identity behind the same
  * services with the same sidecar options share one. */
 struct mesh_inbound {
-    struct str service; /* "ns/name" */
+    struct str service;   /* "ns/name" */
     uint16_t target_port; /* the pod's own, where the Service gives a name and pods differ */
     struct str fqdn;
     enum protocol protocol;

@@ -195,7 +195,7 @@ size_t store_count(const struct store *s, enum kind kind)
 void store_each(const struct store *s, enum kind kind, void (*fn)(void *arg, struct object *o),
                 void *arg)
 {
-    MAP_EACH (&s->objects[kind], it) {
+    MAP_EACH(&s->objects[kind], it) {
         fn(arg, it.value);
     }
 }
@@ -214,7 +214,7 @@ bool store_has_changes(const struct store *s)
 void store_take_changes(struct store *s, struct changes *ret)
 {
     *ret = (struct changes){0};
-    MAP_EACH (&s->changed, it) {
+    MAP_EACH(&s->changed, it) {
         struct change *c = it.value;
         VEC_PUSH(ret->list, *c);
         free(c);
@@ -224,7 +224,7 @@ void store_take_changes(struct store *s, struct changes *ret)
 
 void changes_done(struct changes *c)
 {
-    VEC_EACH (c->list, change) {
+    VEC_EACH(c->list, change) {
         object_unref(change->old);
         object_unref(change->now);
     }
