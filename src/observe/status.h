@@ -1,0 +1,18 @@
+/* What the controller tells people and programs about itself: health and status pages. */
+#ifndef OSM_OBSERVE_STATUS_H
+#define OSM_OBSERVE_STATUS_H
+
+#include "base/buf.h"
+#include "doc/findings.h"
+#include "mesh/mesh.h"
+#include "xds/ads.h"
+
+/* The status document as JSON:
+ *   {"proxies": [{"uuid", "pod", "identity", "connected", "state", "types": [{"type", "state",
+ *    "version", "error"}]}], "findings": [{"level", "file", "line", "object", "text"}]}
+ * A proxy's state is refused, sending, synced or disconnected, the first that applies. Proxies of
+ * the mesh that aren't connected are there too. */
+void status_write(const struct mesh *mesh, const struct ads_status *proxies,
+                  const struct findings *source, struct buf *out);
+
+#endif

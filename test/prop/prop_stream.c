@@ -1,0 +1,389 @@
+/* A discovery stream against a model of Envoy: whatever plans come and whatever the proxy answers,
+ * it ends with just what the plan says, never gets what it has, never holds a route whose cluster
+ * or endpoints it lacks, and a refused content isn't repeated. Prints the seed of a failure. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "envoy/service/discovery/v3/discovery.pb-c.h"
+#include "xds/stream.h"
+
+#define CLUSTERS 8
+#define ROUNDS_DEFAULT 400
+#define STEPS 60
+
+static uint64_t rng;
+
+static unsigned roll(unsigned n)
+{
+    rng ^= rng << 13;
+    rng ^= rng >> 7;
+    rng ^= rng << 17;
+    return (unsigned)(rng % n);
+}
+
+/* --- random plans: clusters c0.., endpoints c0.., routes r0.. that name one cluster each --- */
+
+static struct resource *make(const char *name, const char *content)
+{
+    return resource_new(str_of(name), blob_new(content, strlen(content)), 0);
+}
+
+static int generation; /* contents never repeat */
+
+struct world {
+    int cluster[CLUSTERS], endpoints[CLUSTERS], route[CLUSTERS]; /* generation; 0: absent */
+    int target[CLUSTERS];                                        /* route -> cluster */
+};
+
+static void add(resource_vec *v, char kind, int i, int version, int target)
+{
+    char name[16], content[32];
+    snprintf(name, sizeof(name), "%c%d", kind, i);
+    snprintf(content, sizeof(content), "%s g%d c%d", name, version, target);
+    VEC_PUSH(*v, make(name, content));
+}
+
+static struct plan *plan_of(const struct world *w)
+{
+    resource_vec v[XDS_TYPES] = {0};
+    for (int i = 0; i < CLUSTERS; i++) {
+        if (w->cluster[i]) {
+            add(&v[XDS_CDS], 'c', i, w->cluster[i], i);
+            add(&v[XDS_EDS], 'c', i, w->endpoints[i], i);
+        }
+        if (w->route[i]) {
+            add(&v[XDS_RDS], 'r', i, w->route[i], w->target[i]);
+            add(&v[XDS_LDS], 'l', i, 1, i);
+        }
+    }
+    struct plan *p = NEW(struct plan);
+    ref_init(&p->ref);
+    for (int t = 0; t < XDS_TYPES; t++) {
+        size_t half = roll(2) ? v[t].len / 2 : 0; /* sometimes some are in the shared base */
+        p->views[t].base = resource_set_new(v[t].at, half);
+        p->views[t].own = resource_set_new(v[t].at + half, v[t].len - half);
+        resource_vec_done(&v[t]);
+    }
+    return p;
+}
+
+/* Changes something; routes only ever name clusters that exist. */
+static void mutate(struct world *w)
+{
+    int i = (int)roll(CLUSTERS);
+    switch (roll(4)) {
+    case 0:
+        w->cluster[i] = ++generation;
+        w->endpoints[i] = ++generation;
+        break;
+    case 1:
+        w->endpoints[i] = w->cluster[i] ? ++generation : 0;
+        break;
+    case 2: {
+        int c = (int)roll(CLUSTERS);
+        if (w->cluster[c]) {
+            w->route[i] = ++generation;
+            w->target[i] = c;
+        }
+        break;
+    }
+    default:
+        w->cluster[i] = w->endpoints[i] = 0;
+        for (int r = 0; r < CLUSTERS; r++) {
+            if (w->route[r] && w->target[r] == i) {
+                w->route[r] = 0;
+            }
+        }
+    }
+}
+
+/* --- the model of Envoy, incremental protocol --- */
+
+struct proxy {
+    struct stream *stream;
+    struct response_cache *cache;
+    struct map held[XDS_TYPES];    /* name -> content */
+    struct map refused[XDS_TYPES]; /* content that this proxy refuses -> itself */
+    bool asked[XDS_TYPES][CLUSTERS];
+    uint64_t nonce[XDS_TYPES]; /* not answered yet; 0: none */
+    char *reject[XDS_TYPES];   /* name that made it refuse the response in flight */
+    int64_t now;
+};
+
+/* One request: an answer when neither name is given. */
+static void ask(struct proxy *p, enum xds_type t, const char *subscribe, const char *unsubscribe,
+                const char *error)
+{
+    Envoy__Service__Discovery__V3__DeltaDiscoveryRequest q =
+        ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
+    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    char nonce[17];
+    q.type_url = (char *)xds_type_url(t);
+    if (p->nonce[t] && !subscribe && !unsubscribe) {
+        resource_version_text(p->nonce[t], nonce);
+        q.response_nonce = nonce;
+        p->nonce[t] = 0;
+    }
+    if (error) {
+        status.code = 3;
+        status.message = (char *)error;
+        q.error_detail = &status;
+    }
+    char *names[1] = {(char *)subscribe};
+    q.resource_names_subscribe = names;
+    q.n_resource_names_subscribe = subscribe != NULL;
+    char *gone[1] = {(char *)unsubscribe};
+    q.resource_names_unsubscribe = gone;
+    q.n_resource_names_unsubscribe = unsubscribe != NULL;
+    uint8_t bytes[512];
+    size_t len = envoy__service__discovery__v3__delta_discovery_request__pack(&q, bytes);
+    enum xds_type refused;
+    struct err e = ERR_INIT;
+    assert_int_equal(
+        stream_on_request(p->stream, (struct str){(char *)bytes, len}, p->now, &refused, &e), 0);
+}
+
+static void subscribe(struct proxy *p, enum xds_type t, int i)
+{
+    if (!p->asked[t][i]) {
+        char name[16];
+        snprintf(name, sizeof(name), "%c%d", t == XDS_EDS ? 'c' : 'r', i);
+        p->asked[t][i] = true;
+        ask(p, t, name, NULL, NULL);
+    }
+}
+
+/* What goes with a cluster or listener isn't wanted any more. */
+static void forget(struct proxy *p, enum xds_type t, struct str name)
+{
+    int i = name.ptr[1] - '0';
+    enum xds_type with = t == XDS_CDS ? XDS_EDS : XDS_RDS;
+    free(map_remove(&p->held[t], name));
+    if ((t == XDS_CDS || t == XDS_LDS) && p->asked[with][i]) {
+        char other[16];
+        snprintf(other, sizeof(other), "%c%d", with == XDS_EDS ? 'c' : 'r', i);
+        p->asked[with][i] = false;
+        free(map_remove(&p->held[with], str_of(other)));
+        ask(p, with, NULL, other, NULL);
+    }
+}
+
+static void hold(struct proxy *p, enum xds_type t, struct str name, const char *content)
+{
+    char *old = map_find(&p->held[t], name);
+    bool again = old && strcmp(old, content) == 0;
+    /* Endpoints come again with their cluster; nothing else is sent twice. */
+    assert_true(!again || t == XDS_EDS || p->reject[t]);
+    free(map_put(&p->held[t], name, mem_strdup(content)));
+}
+
+/* Every route that is held has its cluster, and that its endpoints. */
+static void check_references(const struct proxy *p)
+{
+    MAP_EACH(&p->held[XDS_RDS], it) {
+        const char *cluster = strrchr(it.value, ' ') + 1;
+        assert_true(map_has(&p->held[XDS_CDS], str_of(cluster)));
+        assert_true(map_has(&p->held[XDS_EDS], str_of(cluster)));
+    }
+}
+
+static void receive(struct proxy *p, struct response *r, bool refuse_some)
+{
+    Envoy__Service__Discovery__V3__DeltaDiscoveryResponse *m =
+        envoy__service__discovery__v3__delta_discovery_response__unpack(
+            NULL, r->framed->len - 5, (uint8_t *)r->framed->data + 5);
+    enum xds_type t;
+    assert_non_null(m);
+    assert_true(xds_type_parse(str_of(m->type_url), &t));
+    assert_true(p->nonce[t] == 0); /* one in flight */
+    p->nonce[t] = resource_version_parse(str_of(m->nonce));
+    for (size_t i = 0; i < m->n_resources; i++) {
+        ProtobufCBinaryData any = m->resources[i]->resource->value;
+        AUTO(free) char *content = mem_memdup(any.data, any.len);
+        assert_false(map_has(&p->refused[t], str_of(content)));
+        bool bad = refuse_some && t == XDS_RDS && !p->reject[t] && roll(6) == 0;
+        if (bad) {
+            map_put(&p->refused[t], str_of(content), p);
+            p->reject[t] = mem_strdup(m->resources[i]->name);
+        } else {
+            hold(p, t, str_of(m->resources[i]->name), content);
+        }
+        int index = m->resources[i]->name[1] - '0';
+        if (t == XDS_CDS) {
+            subscribe(p, XDS_EDS, index);
+        } else if (t == XDS_LDS) {
+            subscribe(p, XDS_RDS, index);
+        }
+    }
+    for (size_t i = 0; i < m->n_removed_resources; i++) {
+        forget(p, t, str_of(m->removed_resources[i]));
+    }
+    envoy__service__discovery__v3__delta_discovery_response__free_unpacked(m, NULL);
+    if (!refuse_some) {
+        check_references(p);
+    }
+}
+
+static void answer(struct proxy *p, enum xds_type t)
+{
+    if (p->reject[t]) {
+        AUTO(free) char *error = mem_printf("route %s is not to my taste", p->reject[t]);
+        ask(p, t, NULL, NULL, error);
+        free(p->reject[t]);
+        p->reject[t] = NULL;
+    } else {
+        ask(p, t, NULL, NULL, NULL);
+    }
+}
+
+static void pump(struct proxy *p, bool refuse_some)
+{
+    struct response *r;
+    while ((r = stream_next(p->stream, p->cache, p->now))) {
+        receive(p, r, refuse_some);
+        response_unref(r);
+    }
+}
+
+/* Answers everything until nothing more comes. */
+static void settle(struct proxy *p, bool refuse_some)
+{
+    for (int i = 0; i < 200; i++) {
+        pump(p, refuse_some);
+        bool any = false;
+        for (int t = 0; t < XDS_TYPES; t++) {
+            if (p->nonce[t]) {
+                answer(p, (enum xds_type)t);
+                any = true;
+            }
+        }
+        p->now += STREAM_AWAIT_MS;
+        if (!any) {
+            return;
+        }
+    }
+    fail_msg("the stream never comes to rest");
+}
+
+struct checker {
+    const struct proxy *p;
+    enum xds_type t;
+};
+
+static void check_held(void *arg, struct resource *r)
+{
+    struct checker *c = arg;
+    const char *content = map_find(&c->p->held[c->t], resource_name(r));
+    if (!map_has(&c->p->refused[c->t], blob_str(r->body))) {
+        assert_non_null(content);
+        assert_string_equal(content, r->body->data);
+    }
+}
+
+static void check_final(const struct proxy *p, struct plan *plan)
+{
+    for (int t = 0; t < XDS_TYPES; t++) {
+        struct checker c = {p, (enum xds_type)t};
+        view_each(plan->views[t], check_held, &c);
+    }
+    assert_int_equal(map_len(&p->held[XDS_CDS]), view_count(plan->views[XDS_CDS]));
+    assert_int_equal(map_len(&p->held[XDS_LDS]), view_count(plan->views[XDS_LDS]));
+}
+
+static void start(struct proxy *p)
+{
+    *p = (struct proxy){.stream = stream_new(true), .cache = response_cache_new(), .now = 1000};
+    ask(p, XDS_CDS, NULL, NULL, NULL);
+    ask(p, XDS_LDS, NULL, NULL, NULL);
+}
+
+static void stop(struct proxy *p)
+{
+    for (int t = 0; t < XDS_TYPES; t++) {
+        map_done(&p->held[t], free);
+        map_done(&p->refused[t], NULL);
+        free(p->reject[t]);
+    }
+    stream_free(p->stream);
+    response_cache_free(p->cache);
+}
+
+static void run_history(uint64_t seed, bool refuse_some)
+{
+    rng = seed * 0x9e3779b97f4a7c15u + 1;
+    struct world w = {0};
+    struct proxy p;
+    start(&p);
+    struct plan *plan = NULL;
+    for (int step = 0; step < STEPS; step++) {
+        if (!plan || roll(3) == 0) {
+            for (unsigned n = roll(4) + 1; n > 0; n--) {
+                mutate(&w);
+            }
+            plan_unref(plan);
+            plan = plan_of(&w);
+            stream_set_plan(p.stream, plan);
+        }
+        pump(&p, refuse_some);
+        enum xds_type t = (enum xds_type)roll(XDS_TYPES);
+        if (p.nonce[t]) {
+            answer(&p, t);
+        }
+        p.now += roll(400);
+    }
+    settle(&p, refuse_some);
+    check_final(&p, plan);
+    for (int t = 0; t < XDS_TYPES; t++) {
+        enum stream_state s = stream_state(p.stream, (enum xds_type)t);
+        assert_true(s != STREAM_SENDING);
+        assert_true(refuse_some || s != STREAM_REFUSED);
+    }
+    plan_unref(plan);
+    stop(&p);
+}
+
+/* Said when an assertion ends the test. */
+static uint64_t current_seed;
+
+static int say_seed(void **state)
+{
+    print_message("last seed: PROP_SEED=%llu\n", (unsigned long long)current_seed);
+    return 0;
+}
+
+static void histories(bool refuse_some)
+{
+    const char *env = getenv("PROP_ROUNDS");
+    unsigned rounds = env ? (unsigned)atoi(env) : ROUNDS_DEFAULT;
+    const char *from = getenv("PROP_SEED");
+    uint64_t first = from ? strtoull(from, NULL, 10) : 1;
+    for (uint64_t seed = first; seed < first + rounds; seed++) {
+        current_seed = seed;
+        run_history(seed, refuse_some);
+    }
+}
+
+static void test_histories(void **state)
+{
+    histories(false);
+}
+
+static void test_histories_with_refusals(void **state)
+{
+    histories(true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_histories, say_seed),
+        cmocka_unit_test_teardown(test_histories_with_refusals, say_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
