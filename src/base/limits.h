@@ -10,6 +10,11 @@
 #define LIMIT_DOC_DEPTH 64
 /* Values in one document, against "billion laughs" written out. */
 #define LIMIT_DOC_VALUES 200000
+/* JSON from servers. A page of a list holds 500 objects, a large one 20 KiB and 500 values. */
+#define LIMIT_JSON_BYTES (64u << 20)
+#define LIMIT_JSON_VALUES 4000000
+/* YAML directives before a document; two exist, and libyaml compares each with all others. */
+#define LIMIT_DOC_DIRECTIVES 16
 /* Objects in one `List` and entries of one array field. */
 #define LIMIT_LIST_ITEMS 100000
 /* Findings kept for one file; more would bury the first. */
@@ -24,6 +29,12 @@
 
 /* Regular expressions reach every sidecar; RE2's program grows with the text. */
 #define LIMIT_REGEX_BYTES 1024
+/* Groups in groups. RE2 stops at 1000; nobody reads more than a few. */
+#define LIMIT_REGEX_DEPTH 50
+/* Instructions of RE2's program. Envoy refuses more than 100 unless its runtime key
+ * re2.max_program_size.error_level says otherwise: the bootstrap sets it to this. A name of 253
+ * characters written as a class with a repetition needs 760. */
+#define LIMIT_REGEX_PROGRAM 4096
 
 /* ADS. A request names resources: 10,000 names of 100 bytes fit. */
 #define LIMIT_ADS_REQUEST_BYTES (4u << 20)

@@ -21,12 +21,14 @@ struct finding {
 /* At most LIMIT_FILE_FINDINGS are kept; the last one then says how many more there were. */
 struct findings {
     VEC(struct finding) list;
-    size_t errors, warnings; /* all, also those not kept */
+    size_t errors, warnings;    /* all, also those not kept */
+    size_t dropped, dropped_at; /* of findings.c */
 };
 
+/* At most 8 KiB of text are kept of one. */
 void findings_add(struct findings *f, enum finding_level level, const char *file, int line,
                   const char *object, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-/* Appends copies of all of `from`. */
+/* Appends copies of all of `from`, whatever the limit: it is one file's. */
 void findings_append(struct findings *f, const struct findings *from);
 void findings_done(struct findings *f);
 /* "error: demo/split.yaml:14: TrafficSplit bookstore/split: spec.backends[1].weight: ..." */

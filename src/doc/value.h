@@ -34,10 +34,12 @@ struct value {
         struct {
             struct value *at;
             size_t len;
+            size_t cap; /* of value.c; leave 0 when you fill one by hand */
         } array;
         struct {
             struct member *at; /* in the order of the text; keys are unique */
             size_t len;
+            size_t cap; /* as of an array */
         } object;
     };
 };
@@ -49,17 +51,21 @@ struct member {
 };
 
 /* Cuts a YAML text into its documents at lines that begin with "---"; a broken one so can't spoil
- * the next. Call with *rest = the whole text and *line = 1; each call returns the next document and
- * sets *line to its first line; false at the end. Empty documents (only comments) are passed over.
- */
+ * the next. Call with *rest = the whole text and *line = *next_line = 1; each call returns the next
+ * document and sets *line to its first line and *next_line to that of what remains; false at the
+ * end. Empty documents (only comments) are passed over. */
 bool value_next_document(struct str *rest, struct str *doc, int *line, int *next_line);
 
-/* Reads one YAML document (so also JSON). Errors say the line: syntax, a duplicate key, too deep,
- * too large (base/limits.h), an alias that would blow up, a tag that we don't know. first_line is
- * added to lines. *error_line gets the line of an error when it is not NULL. */
+/* Reads one YAML document (so also JSON), plain scalars as kubectl does: `yes` is a boolean, 0644
+ * is octal, a whole number with a fraction of zero is an integer, dates are strings; keys are
+ * always their text. Errors: syntax, a duplicate key, too deep, too large (base/limits.h), an alias
+ * that would blow up, a tag that we don't know, a merge key. first_line is the number of the text's
+ * first line. *error_line gets the line of an error; when it is NULL, the error's text begins with
+ * it. The tree doesn't point into text. */
 int value_read_yaml(struct arena *a, struct str text, int first_line, struct value **ret,
                     int *error_line, struct err *e);
-/* Strict JSON, with jansson; lines aren't known (0). For what servers send. */
+/* Strict JSON, with jansson; lines aren't known (0). For what servers send: a list may be far
+ * larger than a document that a person writes. Strings may hold NUL bytes. */
 int value_read_json(struct arena *a, struct str text, struct value **ret, struct err *e);
 
 /* Compact JSON; object members in their order. */
@@ -74,7 +80,8 @@ const struct value *value_at(const struct value *v, const char *dotted_path);
 /* The string at the path, or the empty view. */
 struct str value_string_at(const struct value *v, const char *dotted_path);
 
-/* Building and editing; all new nodes in `a`. */
+/* Building and editing; all new nodes in `a`. What is added to a tree is stored by value: a later
+ * change of *v itself does not show in the tree, so fill it first or get it with value_ensure. */
 struct value *value_new(struct arena *a, enum value_type type);
 struct value *value_new_string(struct arena *a, struct str s); /* copies */
 struct value *value_new_stringf(struct arena *a, const char *fmt, ...)
@@ -87,10 +94,12 @@ struct value *value_copy(struct arena *a, const struct value *v);
  * read and is shared). v is stored as it is, not copied. */
 void value_set(struct arena *a, struct value *object, const char *key, const struct value *v);
 void value_push(struct arena *a, struct value *array, const struct value *v);
-/* The member as a mutable object or array, made when missing. */
+/* The member as a mutable object or array; one that is missing or of another type is made empty.
+ * Valid until another member is added to `object`. */
 struct value *value_ensure(struct arena *a, struct value *object, const char *key,
                            enum value_type type);
-bool value_equal(const struct value *a, const struct value *b); /* ignores lines */
-uint64_t value_hash(const struct value *v);                     /* content, ignores lines */
+/* Lines, the order of members, and whether 3 is an integer or a float make no difference. */
+bool value_equal(const struct value *a, const struct value *b);
+uint64_t value_hash(const struct value *v);
 
 #endif
