@@ -39,6 +39,14 @@ void arena_free(struct arena *a)
     free(a);
 }
 
+void arena_free_secret(struct arena *a)
+{
+    for (struct block *b = a ? a->head : NULL; b; b = b->next) {
+        explicit_bzero(b->data, b->size);
+    }
+    arena_free(a);
+}
+
 static void grow(struct arena *a, size_t need)
 {
     size_t size = need > a->next_size ? need : a->next_size;

@@ -14,6 +14,8 @@ struct arena;
 struct arena *arena_new(size_t first_bytes);
 void arena_free(struct arena *a);
 AUTO_DEFINE(struct arena, arena_free)
+/* Zeroes everything first: for arenas that held private keys. */
+void arena_free_secret(struct arena *a);
 
 /* Zeroed, aligned for any type; lives as long as the arena. */
 void *arena_alloc(struct arena *a, size_t size);

@@ -106,6 +106,7 @@ struct pod_spec {
     LIST(struct container) init_containers;
     LIST(struct container) containers;
     LIST(struct volume) volumes;
+    LIST(struct host_alias) host_aliases;
 };
 
 struct pod {
