@@ -120,6 +120,17 @@ static void describe_found(struct str at, char *out, size_t size)
     }
 }
 
+/* A text that breaks off is wrong in its last line, not in the empty one after it. */
+static int last_line(struct str text)
+{
+    text.len = str_trim(text).len + (size_t)(str_trim(text).ptr - text.ptr);
+    int line = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        line += text.ptr[i] == '\n';
+    }
+    return line;
+}
+
 static int line_of_offset(struct str text, size_t offset)
 {
     int line = 0;
@@ -159,6 +170,8 @@ int yaml_problem(const yaml_parser_t *parser, struct str text, struct str key, i
     struct str at = from_mark(text, &parser->problem_mark);
     if (parser->error == YAML_READER_ERROR) {
         line = line_of_offset(text, parser->problem_offset);
+    } else if (at.len == 0) {
+        line = last_line(text);
     }
     if (strcmp(what, "found character that cannot start any token") == 0) {
         bad_start(at, e);

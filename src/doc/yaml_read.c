@@ -281,6 +281,9 @@ static int read_scalar_key(struct reader *r, const yaml_event_t *ev, struct str 
     if (tag && strncmp(tag, STANDARD_TAG, strlen(STANDARD_TAG)) != 0 && strcmp(tag, "!") != 0) {
         return unknown_tag(r, line_of(r, ev), tag);
     }
+    if (memchr(text.ptr, '\0', text.len)) {
+        return refuse_key(r, ev, "a NUL character in it");
+    }
     *ret = arena_str(r->arena, text);
     struct anchor anchor = {.value = {VALUE_STRING, line_of(r, ev), {.string = *ret}}, .count = 1};
     keep_anchor(r, ev->data.scalar.anchor, &anchor);
@@ -506,27 +509,32 @@ static int read_limited(struct reader *r, struct value *out)
     return result;
 }
 
-static void set_lines(struct value *v, int line)
+/* Returns how many values there are. */
+static size_t set_lines(struct value *v, int line)
 {
+    size_t count = 1;
     v->line = line;
     for (size_t i = 0; v->type == VALUE_ARRAY && i < v->array.len; i++) {
-        set_lines(&v->array.at[i], line);
+        count += set_lines(&v->array.at[i], line);
     }
     for (size_t i = 0; v->type == VALUE_OBJECT && i < v->object.len; i++) {
         v->object.at[i].line = line;
-        set_lines(&v->object.at[i].value, line);
+        count += set_lines(&v->object.at[i].value, line);
     }
+    return count;
 }
 
 /* libyaml refuses some JSON: escaped surrogate pairs, keys over 1,024 characters. */
 static bool read_as_json(struct reader *r, struct value **ret)
 {
     struct str text = str_trim(r->text);
+    struct value *v = NULL;
     if (!r->bad_syntax || text.len == 0 || text.ptr[0] != '{' ||
-        value_read_json(r->arena, text, ret, NULL) < 0) {
+        value_read_json(r->arena, text, &v, NULL) < 0 ||
+        set_lines(v, r->first_line) > LIMIT_DOC_VALUES) {
         return false;
     }
-    set_lines(*ret, r->first_line);
+    *ret = v;
     return true;
 }
 
