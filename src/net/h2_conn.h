@@ -1,0 +1,42 @@
+/* The server's side of one HTTP/2 connection that carries gRPC: bytes in, bytes out, no sockets.
+ * The same input gives the same result however it is cut. On nghttp2. */
+#ifndef OSM_NET_H2_CONN_H
+#define OSM_NET_H2_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "net/grpc.h"
+
+struct h2_conn;
+
+struct h2_conn_options {
+    const struct grpc_service *service; /* outlives the connection */
+    const struct tls_peer *peer;        /* NULL without TLS; outlives the connection */
+    unsigned shard;
+    /* There is something to send; called from grpc_call_send and _finish, never from h2_conn_recv.
+     * Don't call h2_conn_send from it. */
+    void (*want_send)(void *arg);
+    void *arg;
+};
+
+struct h2_conn *h2_conn_new(const struct h2_conn_options *options);
+/* Ends all calls (on_close). Not from a callback of the service. */
+void h2_conn_free(struct h2_conn *c);
+
+/* < 0: the peer broke the protocol or a limit; send what is left, then close. */
+int h2_conn_recv(struct h2_conn *c, struct str bytes, struct err *e);
+/* Appends what is due to out until it holds about `limit` bytes. < 0: close. */
+int h2_conn_send(struct h2_conn *c, struct buf *out, size_t limit, struct err *e);
+bool h2_conn_wants_send(const struct h2_conn *c);
+/* Nothing more to read nor to send: close. */
+bool h2_conn_finished(const struct h2_conn *c);
+
+/* Asks for an answer; h2_conn_pong_due says whether one is still missing. */
+void h2_conn_ping(struct h2_conn *c);
+bool h2_conn_pong_due(const struct h2_conn *c);
+/* First tells the peer to open no more calls, the second time ends those that are open. */
+void h2_conn_shutdown(struct h2_conn *c, bool now);
+
+#endif
