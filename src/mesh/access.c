@@ -1,27 +1,13 @@
 /* The unit of an access: what one identity sees as a client in SMI mode. */
 #include "mesh/internal.h"
 
-static bool is_source(const struct traffic_target *t, struct str namespace, struct str name)
-{
-    for (size_t i = 0; i < t->sources.len; i++) {
-        const struct identity_subject *s = &t->sources.at[i];
-        if (str_is(s->kind, SERVICE_ACCOUNT) && str_eq(s->namespace, namespace) &&
-            str_eq(s->name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The identities that it may call, whatever the rules then let through. */
 static void allowed_destinations(struct update *u, struct str identity, struct set *ret)
 {
-    struct str namespace, name;
-    key_cut(identity, &namespace, &name);
     struct object_list targets = store_lookup(u->s, INDEX_TARGET_BY_SOURCE, identity);
     for (size_t i = 0; i < targets.len; i++) {
         const struct traffic_target *t = (const struct traffic_target *)targets.at[i];
-        if (is_source(t, namespace, name) && target_valid(u, t, false)) {
+        if (target_valid(u, t)) {
             set_add(ret, key_of(u, t->destination.namespace, t->destination.name));
         }
     }

@@ -114,7 +114,7 @@ void note(struct update *u, const struct object *o, const char *fmt, ...)
     va_end(ap);
     struct str title = object_title(u->scratch, o), file = arena_str(u->scratch, o->file);
     VEC_EACH(u->notes->list, f) {
-        if (str_is(title, f->object) && str_is(str_of(text), f->text)) {
+        if (f->object && str_is(title, f->object) && str_is(str_of(text), f->text)) {
             return;
         }
     }

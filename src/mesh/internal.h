@@ -14,7 +14,6 @@
 #define LABEL_MONITORED_BY "openservicemesh.io/monitored-by"
 #define LABEL_PROXY_UUID "osm-proxy-uuid"
 #define ANNOTATION_SCRAPE "prometheus.io/scrape"
-#define SERVICE_ACCOUNT "ServiceAccount"
 
 #define MESH_MAP_COUNT (MESH_PROXIES + 1)
 
@@ -143,8 +142,9 @@ struct mesh_endpoints *endpoints_build(struct update *u, const struct service *s
                                        const struct ports *ports);
 void routes_build(struct update *u, struct mesh_service *part); /* part->ports are there */
 
-/* policy.c: a TrafficTarget that has a meaning; notes why it has none when `say`. */
-bool target_valid(struct update *u, const struct traffic_target *t, bool say);
+/* policy.c: a TrafficTarget counts in a namespace of the mesh, and only for that namespace's own
+ * workloads, or else anybody could open another's door. */
+bool target_valid(struct update *u, const struct traffic_target *t);
 
 /* match.c */
 struct http_matches {

@@ -14,49 +14,10 @@ struct rule {
     VEC(uint16_t) ports;
 };
 
-static bool rules_known(const struct traffic_target *t)
+bool target_valid(struct update *u, const struct traffic_target *t)
 {
-    for (size_t i = 0; i < t->rules.len; i++) {
-        if (!str_is(t->rules.at[i].kind, ROUTE_GROUP) && !str_is(t->rules.at[i].kind, TCP_ROUTE)) {
-            return false;
-        }
-    }
-    return t->rules.len > 0;
-}
-
-bool target_valid(struct update *u, const struct traffic_target *t, bool say)
-{
-    const struct object *o = &t->object;
-    if (!monitored(u, o->meta.namespace)) {
-        return false;
-    }
-    if (!str_eq(o->meta.namespace, t->destination.namespace)) {
-        if (say) {
-            note(u, o,
-                 "spec.destination.namespace: expected \"%.*s\", the TrafficTarget's own, found "
-                 "\"%.*s\"; it allows nothing, create it in the destination's namespace",
-                 STR_ARG(o->meta.namespace), STR_ARG(t->destination.namespace));
-        }
-        return false;
-    }
-    if (!str_is(t->destination.kind, SERVICE_ACCOUNT)) {
-        if (say) {
-            note(u, o,
-                 "spec.destination.kind: expected ServiceAccount, found \"%.*s\"; it allows "
-                 "nothing",
-                 STR_ARG(t->destination.kind));
-        }
-        return false;
-    }
-    if (!rules_known(t)) {
-        if (say) {
-            note(u, o,
-                 "spec.rules: expected at least one, each of kind HTTPRouteGroup or TCPRoute; it "
-                 "allows nothing");
-        }
-        return false;
-    }
-    return true;
+    struct str namespace = t->object.meta.namespace;
+    return str_eq(namespace, t->destination.namespace) && monitored(u, namespace);
 }
 
 /* Every namespace has the account "default" without anybody writing it down. */
@@ -73,13 +34,6 @@ static void collect_sources(struct rule *r, struct strs *ret)
     ret->at = arena_array(r->a, t->sources.len, sizeof(struct str));
     for (size_t i = 0; i < t->sources.len; i++) {
         const struct identity_subject *s = &t->sources.at[i];
-        if (!str_is(s->kind, SERVICE_ACCOUNT)) {
-            note(r->u, &t->object,
-                 "spec.sources[%zu].kind: expected ServiceAccount, found \"%.*s\"; this source is "
-                 "left out",
-                 i, STR_ARG(s->kind));
-            continue;
-        }
         if (!account_exists(r->u, s)) {
             note(r->u, &t->object,
                  "spec.sources[%zu]: there is no service account %.*s/%.*s in the mesh; check its "
@@ -199,7 +153,7 @@ static bool compile_target(struct update *u, struct arena *a, const struct traff
     for (size_t i = 0; i < t->rules.len; i++) {
         if (str_is(t->rules.at[i].kind, ROUTE_GROUP)) {
             add_group(&r, i);
-        } else {
+        } else if (str_is(t->rules.at[i].kind, TCP_ROUTE)) {
             add_tcp_route(&r, i);
         }
     }
@@ -230,7 +184,7 @@ void policy_update(struct update *u, struct str identity)
     part->rules.at = arena_array(a, targets.len, sizeof(struct mesh_rule));
     for (size_t i = 0; i < targets.len; i++) {
         const struct traffic_target *t = (const struct traffic_target *)targets.at[i];
-        if (target_valid(u, t, true)) {
+        if (target_valid(u, t)) {
             known = true;
             part->rules.len += compile_target(u, a, t, &part->rules.at[part->rules.len]);
         }

@@ -122,30 +122,13 @@ static uint16_t target_port_of(struct update *u, const struct service *svc,
     return port;
 }
 
-static bool port_taken(const struct ports *ports, uint16_t port)
-{
-    VEC_EACH(ports->list, p) {
-        if (p->port == port) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void ports_resolve(struct update *u, const struct service *svc, bool say, struct ports *ret)
 {
     *ret = (struct ports){0};
     for (size_t i = 0; i < svc->ports.len; i++) {
         const struct service_port *p = &svc->ports.at[i];
         uint16_t port = as_port(p->port);
-        if (!is_tcp(p->protocol) || port == 0) {
-            continue;
-        }
-        if (port_taken(ret, port)) {
-            if (say) {
-                note(u, &svc->object, "spec.ports[%zu].port: %u is there twice; the first counts",
-                     i, port);
-            }
+        if (!is_tcp(p->protocol)) {
             continue;
         }
         uint16_t target = target_port_of(u, svc, p);

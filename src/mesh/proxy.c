@@ -46,8 +46,8 @@ static bool has_target(const struct inbounds *in, size_t from, uint16_t port)
 static void add_service(struct update *u, struct arena *a, const struct pod *pod,
                         const struct service *svc, struct inbounds *in)
 {
-    const struct mesh_service *part = mesh_service_find(
-        u->m, key_of(u, svc->object.meta.namespace, svc->object.meta.name));
+    const struct mesh_service *part =
+        mesh_service_find(u->m, key_of(u, svc->object.meta.namespace, svc->object.meta.name));
     size_t from = in->list.len;
     for (size_t i = 0; part && i < part->ports.len; i++) {
         const struct mesh_port *p = &part->ports.at[i];

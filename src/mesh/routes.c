@@ -31,10 +31,7 @@ static void collect_matches(struct plan *p, const struct traffic_split *split,
     for (size_t i = 0; i < split->matches.len; i++) {
         struct str name = split->matches.at[i].name;
         const struct http_route_group *group =
-            str_is(split->matches.at[i].kind, "HTTPRouteGroup")
-                ? (struct http_route_group *)store_find(p->u->s, KIND_HTTP_ROUTE_GROUP, namespace,
-                                                        name)
-                : NULL;
+            (struct http_route_group *)store_find(p->u->s, KIND_HTTP_ROUTE_GROUP, namespace, name);
         if (!group) {
             note(p->u, &split->object,
                  "spec.matches[%zu]: there is no HTTPRouteGroup %.*s/%.*s; these matches apply to "
@@ -137,12 +134,11 @@ static void route_to(struct plan *p, struct routes *routes, const struct mesh_po
         if (weight > 0 && target > 0) {
             struct str key =
                 key_of(p->u, split->object.meta.namespace, split->backends.at[i].service);
-            VEC_PUSH(backends.list,
-                     (struct mesh_backend){
-                         .service = arena_str(p->a, key),
-                         .target_port = target,
-                         .weight = weight > UINT32_MAX ? UINT32_MAX : (uint32_t)weight,
-                     });
+            VEC_PUSH(backends.list, (struct mesh_backend){
+                                        .service = arena_str(p->a, key),
+                                        .target_port = target,
+                                        .weight = (uint32_t)weight,
+                                    });
         }
     }
     if (split && backends.list.len == 0) {

@@ -15,11 +15,12 @@ static void copy_ips(struct arena *a, const struct service *svc, struct mesh_ser
     }
 }
 
-/* Sidecars tell the calls to a target port apart by the service's name only, so the first counts. */
+/* Sidecars tell the calls to a target port apart by the service's name only, so the first counts.
+ */
 static void note_mixed_targets(struct update *u, const struct service *svc,
                                const struct ports *ports)
 {
-    VEC_EACH (ports->list, p) {
+    VEC_EACH(ports->list, p) {
         const struct mesh_port *first = ports->list.at;
         while (first->target_port != p->target_port) {
             first++;
