@@ -89,6 +89,6 @@ bool clock_parse_duration(struct str s, int64_t *ret_ms)
     if (!any || total > 9e15) {
         return false;
     }
-    *ret_ms = (int64_t)total;
+    *ret_ms = (int64_t)(total + 5e-7); /* to the nanosecond, then down: 1.001 has no exact double */
     return true;
 }

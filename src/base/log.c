@@ -10,6 +10,8 @@
 #include "base/clock.h"
 
 #define EVENT_MAX_BYTES 16384
+/* Text ends here at the latest, so that what closes the event always fits. */
+#define TEXT_MAX_BYTES (EVENT_MAX_BYTES - 64)
 
 static _Atomic int min_level = LOG_INFO;
 static _Atomic bool as_json = true;
@@ -53,7 +55,7 @@ bool log_enabled(enum log_level level)
 static void add_json(struct buf *b, const char *s)
 {
     buf_addc(b, '"');
-    for (; *s; s++) {
+    for (; *s && b->len < TEXT_MAX_BYTES; s++) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\') {
             buf_addc(b, '\\');
@@ -64,7 +66,7 @@ static void add_json(struct buf *b, const char *s)
             buf_addc(b, (char)c);
         }
     }
-    buf_addc(b, '"');
+    buf_addz(b, *s ? "...\"" : "\"");
 }
 
 static void add_head(struct buf *b, enum log_level level, const char *message)
@@ -75,7 +77,7 @@ static void add_head(struct buf *b, enum log_level level, const char *message)
         buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", when, names[level]);
         add_json(b, message);
     } else {
-        buf_printf(b, "%s %-5s %s", when, names[level], message);
+        buf_printf(b, "%s %-5s %.4000s", when, names[level], message);
     }
 }
 
@@ -90,7 +92,8 @@ void log_event(enum log_level level, const char *message, ...)
     va_list ap;
     va_start(ap, message);
     const char *key, *value;
-    while ((key = va_arg(ap, const char *)) && (value = va_arg(ap, const char *))) {
+    while (b.len < TEXT_MAX_BYTES && (key = va_arg(ap, const char *)) &&
+           (value = va_arg(ap, const char *))) {
         if (as_json) {
             buf_addc(&b, ',');
             add_json(&b, key);
@@ -102,8 +105,6 @@ void log_event(enum log_level level, const char *message, ...)
         }
     }
     va_end(ap);
-    b.full = false;
-    b.max_bytes = EVENT_MAX_BYTES + 8;
     buf_addz(&b, as_json ? "}\n" : "\n");
     ssize_t n = write(STDERR_FILENO, b.data, b.len);
     (void)n; /* nobody is left to tell */

@@ -12,11 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     AUTO(buf_done) struct buf out;
     struct err e = ERR_INIT;
     struct value *v, *again;
+    buf_init(&out, LIMIT_JSON_BYTES);
     if (value_read_json(a, (struct str){(const char *)data, len}, &v, &e) < 0) {
         ASSERT(e.text[0]);
         return 0;
     }
-    buf_init(&out, LIMIT_JSON_BYTES);
     value_write_json(v, &out);
     if (!buf_full(&out)) {
         ASSERT(value_read_json(a, buf_str(&out), &again, &e) == 0);
