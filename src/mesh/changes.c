@@ -133,16 +133,13 @@ static void mark_group(struct update *u, const struct object *o)
     }
 }
 
-/* The apex has other routes; who sees it and its backends may be others. */
+/* The apex has other routes, and other clients may see it. Those who see it see its backends, so
+ * that these needn't be looked at. */
 static void mark_split(struct update *u, const struct object *o)
 {
-    const struct traffic_split *split = (const struct traffic_split *)o;
-    struct str apex = key_of(u, o->meta.namespace, split->service);
+    struct str apex = key_of(u, o->meta.namespace, ((const struct traffic_split *)o)->service);
     set_add(&u->dirty.services, apex);
     set_add(&u->dirty.seen, apex);
-    for (size_t i = 0; i < split->backends.len; i++) {
-        set_add(&u->dirty.seen, key_of(u, o->meta.namespace, split->backends.at[i].service));
-    }
 }
 
 static void (*const markers[KIND_COUNT])(struct update *u, const struct object *o) = {

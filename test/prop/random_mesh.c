@@ -125,13 +125,16 @@ static void write_service(struct rng *r, struct buf *b)
 static void write_pod(struct rng *r, struct buf *b)
 {
     uint32_t ip = rng_below(r, 6);
-    buf_printf(
-        b,
-        "spec: {serviceAccountName: s%u, hostNetwork: %s, containers: [{name: c, image: i, "
-        "ports: [{name: %s, containerPort: %u}]}]}\n"
-        "status: {phase: %s, podIP: 10.0.0.%u, podIPs: [{ip: 10.0.0.%u}, {ip: \"fd00::%u\"}]}\n",
-        rng_below(r, RANDOM_ACCOUNTS), rng_below(r, 8) ? "false" : "true", SOME(r, "web", "api"),
-        8080 + rng_below(r, 3), SOME(r, "Running", "Failed"), ip, ip, ip);
+    buf_printf(b,
+               "spec: {serviceAccountName: %s, hostNetwork: %s, containers: [{name: c, image: i, "
+               "ports: [{name: %s, containerPort: %u}]}]}\n",
+               SOME(r, "s0", "s1", "s2", "default"), rng_below(r, 8) ? "false" : "true",
+               SOME(r, "web", "api"), 8080 + rng_below(r, 3));
+    buf_printf(b, "status: {phase: %s, podIP: 10.0.0.%u", SOME(r, "Running", "Failed"), ip);
+    if (rng_below(r, 3)) {
+        buf_printf(b, ", podIPs: [{ip: 10.0.0.%u}, {ip: \"fd00::%u\"}]", ip, ip);
+    }
+    buf_addz(b, "}\n");
 }
 
 static void write_slice(struct rng *r, struct buf *b)
@@ -161,8 +164,8 @@ static void write_target(struct rng *r, const char *namespace, struct buf *b)
                rng_below(r, RANDOM_ACCOUNTS), namespace);
     uint32_t n = rng_below(r, 2) + 1;
     for (uint32_t i = 0; i < n; i++) {
-        buf_printf(b, "  - {kind: ServiceAccount, name: s%u, namespace: %s}\n",
-                   (rng_below(r, 2) + i) % RANDOM_ACCOUNTS, SOME(r, "a", "b", "c"));
+        buf_printf(b, "  - {kind: ServiceAccount, name: %s, namespace: %s}\n",
+                   SOME(r, "s0", "s1", "s2", "default"), SOME(r, "a", "b", "c"));
     }
     buf_addz(b, "  rules:\n");
     uint32_t first = rng_below(r, 2);

@@ -5,7 +5,7 @@
 
 #include "mesh/mesh.h"
 
-bool smi_reference_allows(const struct store *s, bool permissive, const struct mesh_call *call,
+bool smi_reference_allows(const struct store *s, const struct mesh_call *call,
                           bool (*regex)(void *arg, struct str pattern, struct str text));
 
 #endif
