@@ -143,7 +143,7 @@ static void audience_text(struct buf *b, const void *part)
     buf_addz(b, "audience ");
     quote(b, a->key);
     field(b, "identity", a->identity);
-    buf_printf(b, "%s\n", a->prometheus ? " prometheus" : "");
+    buf_printf(b, "%s%s\n", a->prometheus ? " prometheus" : "", a->ipv6 ? " ipv6" : "");
     for (size_t i = 0; i < a->inbound.len; i++) {
         const struct mesh_inbound *in = &a->inbound.at[i];
         buf_addz(b, "  inbound ");

@@ -139,6 +139,7 @@ struct mesh_audience {
     struct str identity; /* "ns/sa" */
     struct str namespace, service_account;
     bool prometheus;                   /* pods bear prometheus.io/scrape: "true" */
+    bool ipv6;                         /* pods have an IPv6 address */
     LIST(struct mesh_inbound) inbound; /* sorted, unique by (fqdn, target_port) */
 };
 

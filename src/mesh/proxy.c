@@ -68,6 +68,16 @@ static int by_name(const void *x, const void *y)
     return c ? c : (int)a->target_port - (int)b->target_port;
 }
 
+static bool has_ipv6(const struct pod *pod)
+{
+    for (size_t i = 0; i < pod->pod_ips.len; i++) {
+        if (memchr(pod->pod_ips.at[i].ptr, ':', pod->pod_ips.at[i].len)) {
+            return true;
+        }
+    }
+    return pod->pod_ip.len > 0 && memchr(pod->pod_ip.ptr, ':', pod->pod_ip.len);
+}
+
 static struct mesh_audience *audience_build(struct update *u, const struct pod *pod)
 {
     struct mesh_audience *part = part_new(sizeof(*part));
@@ -76,6 +86,7 @@ static struct mesh_audience *audience_build(struct update *u, const struct pod *
     part->namespace = arena_str(a, pod->object.meta.namespace);
     part->service_account = arena_str(a, pod->spec.service_account_name);
     part->prometheus = is_true(pairs_find(&pod->object.meta.annotations, ANNOTATION_SCRAPE));
+    part->ipv6 = has_ipv6(pod);
     struct services services = {0};
     struct inbounds in = {0};
     services_of_labels(u, part->namespace, &pod->object.meta.labels, &services);

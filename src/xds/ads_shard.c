@@ -116,7 +116,7 @@ static int peer_identity(struct ads *a, struct grpc_call *call, struct proxy_ide
     if (!peer) {
         return err_set(e, "no client certificate: the connection isn't mutual TLS");
     }
-    return proxy_identity_parse(peer->common_name, peer->uri,
+    return proxy_identity_parse(str_of(peer->common_name), str_of(peer->uri),
                                 mesh_options(a->options.mesh)->trust_domain, ret, e);
 }
 

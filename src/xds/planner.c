@@ -32,6 +32,7 @@ struct planner {
     struct map identities; /* identity -> identity_cert */
     struct map audiences;  /* key -> audience */
     struct map viewers;    /* service key -> map of audiences that see it (SMI mode) */
+    struct claims *claims;
     struct resource_set *base[XDS_TYPES]; /* permissive mode: common and all services */
     bundle base_add, base_remove;         /* edits to the base not yet made */
     bool base_fresh;                      /* the base must be built anew */
@@ -105,6 +106,7 @@ struct planner *planner_new(const struct mesh *mesh, struct issuer *issuer)
     p->mesh = mesh;
     p->issuer = issuer;
     p->roots = issuer_roots(issuer);
+    p->claims = claims_new();
     p->base_fresh = true;
     return p;
 }
@@ -125,6 +127,7 @@ void planner_free(struct planner *p)
     for (int t = 0; t < XDS_TYPES; t++) {
         resource_set_unref(p->base[t]);
     }
+    claims_free(p->claims);
     blob_unref(p->roots);
     free(p);
 }
@@ -135,6 +138,7 @@ static struct translate translate_of(const struct planner *p)
         .config = mesh_config(p->mesh),
         .trust_domain = mesh_options(p->mesh)->trust_domain,
         .roots = blob_str(p->roots),
+        .claims = p->claims,
     };
 }
 
@@ -179,6 +183,7 @@ static void replace_bundle(struct planner *p, struct map *bundles, struct str ke
 static void encode_service(struct planner *p, struct str key)
 {
     struct translate t = translate_of(p);
+    t.service = key;
     const struct mesh_service *s = mesh_service_find(p->mesh, key);
     bundle *b = NULL;
     if (s) {
@@ -187,6 +192,20 @@ static void encode_service(struct planner *p, struct str key)
         count_encoded(p, b);
     }
     replace_bundle(p, &p->services, key, b);
+}
+
+/* Brings its claims up to date, and others that won or lost an address by that. */
+static void claim_addresses(struct planner *p, struct str key)
+{
+    AUTO(arena_free) struct arena *a = arena_new(1024);
+    claims_keys affected = {0};
+    claims_update(p->claims, key, mesh_service_find(p->mesh, key),
+                  mesh_endpoints_find(p->mesh, key), a, &affected);
+    VEC_EACH(affected, other) {
+        encode_service(p, *other);
+        dirty_viewers(p, *other);
+    }
+    VEC_DONE(affected);
 }
 
 static void encode_endpoints(struct planner *p, struct str key)
@@ -216,6 +235,15 @@ static void encode_everything(struct planner *p)
     encode_common(p);
     map_done(&p->services, bundle_free);
     map_done(&p->endpoints, bundle_free);
+    claims_free(p->claims);
+    p->claims = claims_new();
+    AUTO(arena_free) struct arena *a = arena_new(1024);
+    claims_keys affected = {0};
+    MAP_EACH(mesh_map(p->mesh, MESH_SERVICES), it) {
+        claims_update(p->claims, it.key, it.value, mesh_endpoints_find(p->mesh, it.key), a,
+                      &affected);
+    }
+    VEC_DONE(affected);
     MAP_EACH(mesh_map(p->mesh, MESH_SERVICES), it) {
         encode_service(p, it.key);
         encode_endpoints(p, it.key);
@@ -446,17 +474,21 @@ static void compose_dirty(struct planner *p, bool all, int64_t now)
 
 /* --- updates --- */
 
+static void update_service(struct planner *p, struct str key)
+{
+    claim_addresses(p, key);
+    encode_service(p, key);
+    encode_endpoints(p, key);
+    dirty_viewers(p, key);
+}
+
 static void update_services(struct planner *p, const struct mesh_delta *d)
 {
     for (size_t i = 0; i < d->services.len; i++) {
-        encode_service(p, d->services.at[i]);
-        encode_endpoints(p, d->services.at[i]);
-        dirty_viewers(p, d->services.at[i]);
+        update_service(p, d->services.at[i]);
     }
     for (size_t i = 0; i < d->endpoints.len; i++) {
-        encode_service(p, d->endpoints.at[i]);
-        encode_endpoints(p, d->endpoints.at[i]);
-        dirty_viewers(p, d->endpoints.at[i]);
+        update_service(p, d->endpoints.at[i]);
     }
 }
 
@@ -485,7 +517,7 @@ static void update_config(struct planner *p)
 void planner_update(struct planner *p, const struct mesh_delta *d, int64_t now)
 {
     bool permissive = mesh_permissive(p->mesh);
-    if (d->config || p->common.out[XDS_LDS].len == 0) {
+    if (d->config || p->common.out[XDS_SDS].len == 0) {
         update_config(p);
     } else {
         update_services(p, d);

@@ -7,6 +7,7 @@
 #define OSM_XDS_TRANSLATE_H
 
 #include "mesh/mesh.h"
+#include "xds/claims.h"
 #include "xds/resource.h"
 
 /* What every translation reads besides its part. */
@@ -14,18 +15,19 @@ struct translate {
     const struct mesh_config *config;
     const char *trust_domain;
     struct str roots; /* PEM of all trusted roots */
+    /* Who has which address, and the service that is translated now; NULL: all are its own. */
+    const struct claims *claims;
+    struct str service;
 };
 
 /* Each appends new resources (references of the vector's owner) to out[type]. */
 
-/* For all proxies: the catcher of outbound connections with what happens to calls that no service
- * claims, and the clusters that it uses; the secret that checks clients' certificates. */
+/* For all proxies: the cluster of egress, and the secret that checks clients' certificates. */
 void translate_common(const struct translate *t, resource_vec out[XDS_TYPES]);
 
 /* A service as its clients see it: clusters, listeners, routes, and the secret that checks its
- * certificates. Endpoints come apart, because they change more often. A headless service has a
- * listener for every endpoint: `claims` says which of "ip:port" already belong to another service.
- */
+ * certificates. Endpoint lists come apart, because they change more often; a headless service has a
+ * listener for every endpoint instead. */
 void translate_service(const struct translate *t, const struct mesh_service *service,
                        const struct mesh_endpoints *endpoints, resource_vec out[XDS_TYPES]);
 /* Endpoint lists of its ports; identities: only endpoints of these (sorted), NULL: all. */
@@ -33,8 +35,9 @@ void translate_endpoints(const struct translate *t, const struct mesh_service *s
                          const struct mesh_endpoints *endpoints, const struct strs *identities,
                          resource_vec out[XDS_TYPES]);
 
-/* What only the proxies of one audience have: the inbound listener, its routes with the policy, the
- * clusters of the application's ports; the listener for metrics. */
+/* What only the proxies of one audience have: the catcher of outbound connections with what happens
+ * to calls that no service claims; the inbound listener, its routes with the policy, the clusters
+ * of the application's ports; the listener for metrics. */
 void translate_audience(const struct translate *t, const struct mesh_audience *audience,
                         const struct mesh_policy *policy, resource_vec out[XDS_TYPES]);
 
