@@ -82,7 +82,7 @@ static int parse_delta(struct arena *a, struct str message, struct discovery_req
 int discovery_parse(struct arena *a, bool delta, struct str message, struct discovery_request *ret,
                     struct err *e)
 {
-    struct discovery_request r;
+    struct discovery_request r = {0};
     if ((delta ? parse_delta(a, message, &r, e) : parse_sotw(a, message, &r, e)) < 0) {
         return -1;
     }
