@@ -80,8 +80,9 @@ const struct value *value_at(const struct value *v, const char *dotted_path);
 /* The string at the path, or the empty view. */
 struct str value_string_at(const struct value *v, const char *dotted_path);
 
-/* Building and editing; all new nodes in `a`. What is added to a tree is stored by value: a later
- * change of *v itself does not show in the tree, so fill it first or get it with value_ensure. */
+/* Building and editing; all new nodes in `a`. What is added to a tree may be added to others too; it
+ * is not copied, so don't change it afterwards: fill it first, or get the tree's own with
+ * value_ensure. Trees that share parts can be edited without harm to each other. */
 struct value *value_new(struct arena *a, enum value_type type);
 struct value *value_new_string(struct arena *a, struct str s); /* copies */
 struct value *value_new_stringf(struct arena *a, const char *fmt, ...)
@@ -91,7 +92,7 @@ struct value *value_new_bool(struct arena *a, bool b);
 /* Deep copy. */
 struct value *value_copy(struct arena *a, const struct value *v);
 /* Sets or replaces a member of an object that the caller built or copied (never of a tree that was
- * read and is shared). v is stored as it is, not copied. */
+ * read and is shared). */
 void value_set(struct arena *a, struct value *object, const char *key, const struct value *v);
 void value_push(struct arena *a, struct value *array, const struct value *v);
 /* The member as a mutable object or array; one that is missing or of another type is made empty.

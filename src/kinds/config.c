@@ -215,12 +215,13 @@ static int tls_rank(struct str version, int automatic)
 void mesh_config_finish(struct decode *d, const struct value *doc, struct object *o, bool clean)
 {
     struct mesh_config *c = (struct mesh_config *)o;
-    if (tls_rank(c->sidecar.tls_min, 0) > tls_rank(c->sidecar.tls_max, 99)) {
+    if (c->sidecar.tls_min.len && c->sidecar.tls_max.len &&
+        tls_rank(c->sidecar.tls_min, 0) > tls_rank(c->sidecar.tls_max, 99)) {
         decode_error(d, doc, "spec.sidecar.tlsMinProtocolVersion",
                      "expected a version that isn't above tlsMaxProtocolVersion, %.*s, found %.*s",
                      STR_ARG(c->sidecar.tls_max), STR_ARG(c->sidecar.tls_min));
     }
-    if (c->sidecar.config_resync_interval_ms > 0) {
+    if (clean && c->sidecar.config_resync_interval_ms > 0) {
         replace_low(d, doc, "spec.sidecar.configResyncInterval",
                     &c->sidecar.config_resync_interval_ms, MINUTE_MS / 2);
     }
@@ -235,7 +236,9 @@ void mesh_config_finish(struct decode *d, const struct value *doc, struct object
     if (c->observability.tracing.endpoint.len == 0) {
         c->observability.tracing.endpoint = STR("/api/v2/spans");
     }
-    check_certificate(d, doc, c);
+    if (clean) {
+        check_certificate(d, doc, c);
+    }
 }
 
 static struct mesh_config *fallback;

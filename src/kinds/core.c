@@ -66,7 +66,7 @@ void service_finish(struct decode *d, const struct value *doc, struct object *o,
                          arena_printf(d->arena, "spec.clusterIPs[%zu]", i).ptr);
     }
     bool portless = str_is(s->type, "ExternalName") || str_is(s->cluster_ip, "None");
-    if (s->ports.len == 0 && !portless) {
+    if (clean && s->ports.len == 0 && !portless) {
         decode_error(d, doc, "spec.ports",
                      "is required: expected at least one port, found nothing");
     }

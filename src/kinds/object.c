@@ -182,6 +182,20 @@ static uint64_t object_hash(const struct object *o, const struct kind_row *row)
     return o->raw ? hash_mix(h, value_hash(value_member(o->raw, "spec"))) : h;
 }
 
+/* Tables and rules find things in their own order; people read from top to bottom. */
+static void sort_by_line(struct findings *f, size_t from)
+{
+    bool some_dropped = f->errors + f->warnings > f->list.len;
+    for (size_t i = from + 1; !some_dropped && i < f->list.len; i++) {
+        struct finding x = f->list.at[i];
+        size_t k = i;
+        for (; k > from && f->list.at[k - 1].line > x.line; k--) {
+            f->list.at[k] = f->list.at[k - 1];
+        }
+        f->list.at[k] = x;
+    }
+}
+
 static struct object *decode_object(const struct reading *r, const struct kind_row *row,
                                     const struct value *doc, const char *title,
                                     struct str api_version)
@@ -195,11 +209,13 @@ static struct object *decode_object(const struct reading *r, const struct kind_r
     o->api_version = arena_str(a, api_version);
     o->file = r->file ? arena_strz(a, r->file) : (struct str){0};
     struct decode d = {.arena = a, .findings = r->findings, .file = r->file, .object = title};
+    size_t before = r->findings->list.len;
     meta_decode(&d, doc, row, &o->meta);
     fields_decode(&d, row->fields, doc, o);
     if (row->finish) {
         row->finish(&d, doc, o, d.errors == 0);
     }
+    sort_by_line(r->findings, before);
     if (d.errors) {
         return object_unref(o);
     }
@@ -214,6 +230,8 @@ static struct object *decode_object(const struct reading *r, const struct kind_r
 static int decode_document(const struct reading *r, const struct value *doc, struct str list_kind,
                            struct str list_version, int depth);
 
+#define LIST_DEPTH_MAX 4
+
 /* "List" holds documents; "PodList" and its like, which servers send, holds documents that leave
  * out their kind. */
 static int decode_list(const struct reading *r, const struct value *doc, struct str kind,
@@ -223,12 +241,13 @@ static int decode_list(const struct reading *r, const struct value *doc, struct 
     if (!items || items->type == VALUE_NULL) {
         return 0;
     }
-    if (items->type != VALUE_ARRAY || items->array.len > LIMIT_LIST_ITEMS || depth > 4) {
-        refuse(
-            r, items, NULL,
-            "items: expected a list of at most %d objects and no list in a list in a list, found "
-            "something else",
-            LIMIT_LIST_ITEMS);
+    if (items->type != VALUE_ARRAY || items->array.len > LIMIT_LIST_ITEMS) {
+        refuse(r, items, NULL, "items: expected a list of at most %d objects, found %s",
+               LIMIT_LIST_ITEMS, items->type == VALUE_ARRAY ? "more" : "something else");
+        return -1;
+    }
+    if (depth >= LIST_DEPTH_MAX) {
+        refuse(r, doc, NULL, "expected at most %d lists in each other, found more", LIST_DEPTH_MAX);
         return -1;
     }
     struct str item_kind = {kind.ptr, kind.len - 4};
@@ -257,7 +276,7 @@ static int decode_document(const struct reading *r, const struct value *doc, str
     }
     if (kind.len == 0) {
         refuse(r, kind_value ? kind_value : doc, NULL,
-               "kind: is required: expected the name of a kind such as \"Service\", found %s",
+               "kind: expected the name of a kind such as \"Service\", found %s",
                kind_value ? "something else" : "nothing");
         return -1;
     }

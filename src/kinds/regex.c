@@ -93,7 +93,7 @@ static int apply_bounds(struct parser *p, size_t from, uint32_t min, uint32_t ma
     }
     uint64_t optional =
         max == UNBOUNDED ? (min == 0 ? x->cost + 1 : 1) : (max - min) * (x->cost + 1);
-    x->cost = x->cost * min + optional + 1;
+    x->cost = x->cost * min + optional + 3;
     return 0;
 }
 
@@ -118,7 +118,7 @@ static int parse_operator(struct parser *p, struct piece *last, bool *ret_found)
         }
     } else {
         p->at++;
-        last->cost += 1;
+        last->cost += 3;
     }
     p->at += peek(p, 0) == '?';
     c = peek(p, 0);
@@ -347,7 +347,7 @@ static int parse_alternatives(struct parser *p, int depth, struct piece *ret)
         if (parse_sequence(p, depth, &one) < 0) {
             return -1;
         }
-        ret->cost += one.cost + 1;
+        ret->cost += one.cost + 2;
         ret->repeat = one.repeat > ret->repeat ? one.repeat : ret->repeat;
         if (peek(p, 0) != '|') {
             return 0;

@@ -87,7 +87,7 @@ int regex_char_escape(struct str s, size_t *at, unsigned char *ret, struct err *
         return bad(e, from, "RE2 has no references to groups");
     }
     const char *name = c ? strchr(names, c) : NULL;
-    if (!name && (regex_is_word(c) || (unsigned char)c >= 0x80)) {
+    if (!name && ((regex_is_word(c) && c != '_') || (unsigned char)c >= 0x80)) {
         return err_set(e, "RE2 doesn't know \\%.*s, at character %zu", (unsigned char)c < 0x80, &c,
                        from + 1);
     }
