@@ -70,7 +70,31 @@ void runtime_end(struct runtime *r);
 void workloads_reconcile(struct runtime *r, int64_t now_ms);
 /* world.c: writes objects/ and the pods' files of names. */
 void runtime_publish(struct runtime *r);
-/* api.c: the control socket. */
+/* api.c: the control socket, <state>/control.sock.
+ *
+ *   POST /up       options as run.json keeps them; they are taken over and all is made so
+ *   GET  /status   what report_write says; ?edges=1 asks all sidecars for their statistics first
+ *   GET  /proxy    ?pod=NS/NAME&path=/PAGE: that page of the pod's Envoy; POST to act on it
+ *   POST /down     ends all pods, then the runtime
+ *
+ * An answer that isn't 200 has one sentence of plain text. */
 int api_start(struct runtime *r, struct err *e);
+
+/* report.c: the status document.
+ *   {"name", "ready", "problem", "controller": {"ready", "problem"},
+ *    "pods": [{"namespace", "name", "workload", "ready", "done", "phase", "ip", "restarts",
+ *              "sidecar", "reason", "containers": [{"name", "pid", "ready", "restarts"}]}],
+ *    "edges": [...] when given, "findings": [{"level", "file", "line", "object", "text"}]}
+ * A pod's sidecar is one of "-" (it has none), starting, sending, synced, disconnected, or
+ * "refused: <Envoy's words>". All is ready when every pod is, and all sidecars are synced. */
+void report_write(const struct runtime *r, const struct value *edges, struct buf *out);
+
+/* edges.c: who called whom, from the statistics of all sidecars that answer.
+ *   [{"source": "ns/workload", "destination": "ns/service", "port", "requests", "connections",
+ *     "success_ratio": answers below 400 among all, null without any, "denied": those with 403,
+ *     "p50_ms", "p99_ms": of the slowest pod of the source, null without requests}]
+ * done is called once, now or later; the value lives as long as that call. */
+typedef void edges_done_fn(void *arg, const struct value *edges);
+void edges_gather(struct runtime *r, edges_done_fn *done, void *arg);
 
 #endif

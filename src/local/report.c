@@ -1,0 +1,151 @@
+/* What `osm local status` shows, gathered from pods, controller and sources. */
+#include <string.h>
+
+#include "inject/build.h"
+#include "local/internal.h"
+
+static const struct value *text_of(struct arena *a, struct str s)
+{
+    return value_new_string(a, s);
+}
+
+/* The controller's word on the sidecar of a pod; NULL when it doesn't know it. */
+static const struct value *proxy_of(const struct runtime *r, const char *uuid)
+{
+    const struct value *list = value_at(controller_status(r->process), "proxies");
+    for (size_t i = 0; list && list->type == VALUE_ARRAY && i < list->array.len; i++) {
+        if (str_is(value_string_at(&list->array.at[i], "uuid"), uuid)) {
+            return &list->array.at[i];
+        }
+    }
+    return NULL;
+}
+
+static struct str refusal_of(const struct value *proxy)
+{
+    const struct value *types = value_at(proxy, "types");
+    for (size_t i = 0; types && types->type == VALUE_ARRAY && i < types->array.len; i++) {
+        if (str_is(value_string_at(&types->array.at[i], "state"), "refused")) {
+            return value_string_at(&types->array.at[i], "error");
+        }
+    }
+    return STR("");
+}
+
+static const struct value *sidecar_value(struct arena *a, const struct runtime *r,
+                                         const struct pod_run *p)
+{
+    if (!p->sidecar) {
+        return build_text(a, "-");
+    }
+    const struct value *proxy = proxy_of(r, p->uuid);
+    struct str state = value_string_at(proxy, "state");
+    if (str_is(state, "refused")) {
+        return value_new_stringf(a, "refused: %.*s", STR_ARG(refusal_of(proxy)));
+    }
+    if (!proxy || (str_is(state, "disconnected") && !p->sidecar_ready)) {
+        return build_text(a, "starting");
+    }
+    return text_of(a, state);
+}
+
+static struct value *containers_value(struct arena *a, const struct pod_run *p, int64_t *restarts)
+{
+    struct value *list = value_new(a, VALUE_ARRAY);
+    VEC_EACH(p->containers, c) {
+        bool running = (*c)->state == CONTAINER_RUNNING;
+        *restarts += (*c)->restarts;
+        value_push(a, list,
+                   build_object(a, "name", text_of(a, (*c)->spec->name), "pid",
+                                value_new_int(a, running ? (*c)->pid : 0), "ready",
+                                value_new_bool(a, container_ready(*c)), "restarts",
+                                value_new_int(a, (*c)->restarts), NULL));
+    }
+    return list;
+}
+
+/* Nothing more is to come of it: it is ready, or ran to its end. */
+static bool settled(const struct pod_run *p, struct str sidecar)
+{
+    bool configured = str_is(sidecar, "-") || str_is(sidecar, "synced");
+    return (pod_is_ready(p) && configured) || (p->phase == POD_DONE && p->succeeded);
+}
+
+static struct value *pod_value(struct arena *a, const struct runtime *r, const struct pod_run *p,
+                               bool *all_ready)
+{
+    char reason[1024];
+    int64_t restarts = 0;
+    pod_describe(p, reason, sizeof(reason));
+    const struct meta *m = &p->pod->object.meta;
+    const struct value *sidecar = sidecar_value(a, r, p);
+    struct value *containers = containers_value(a, p, &restarts);
+    *all_ready = *all_ready && settled(p, sidecar->string);
+    return build_object(a, "namespace", text_of(a, m->namespace), "name", text_of(a, m->name),
+                        "workload", build_text(a, p->workload), "ready",
+                        value_new_bool(a, pod_is_ready(p)), "done",
+                        value_new_bool(a, p->phase == POD_DONE), "phase",
+                        build_text(a, pod_view(p).phase), "ip", build_text(a, p->ip4), "restarts",
+                        value_new_int(a, restarts), "sidecar", sidecar, "reason",
+                        build_text(a, reason), "containers", containers, NULL);
+}
+
+static const struct value *finding_value(struct arena *a, const struct finding *f)
+{
+    return build_object(
+        a, "level", build_text(a, f->level == FINDING_ERROR ? "error" : "warning"), "file",
+        build_text(a, f->file ? f->file : ""), "line", value_new_int(a, f->line), "object",
+        build_text(a, f->object ? f->object : ""), "text", build_text(a, f->text), NULL);
+}
+
+/* A workload whose pods can't be made: "Kind/ns/name" -> why. */
+static void add_refusals(struct arena *a, const struct runtime *r, struct value *list)
+{
+    MAP_EACH(&r->refusals, it) {
+        struct str kind, name;
+        str_cut(it.key, '/', &kind, &name);
+        struct finding f = {.level = FINDING_ERROR, .text = it.value};
+        AUTO(free) char *object = mem_printf("%.*s %.*s", STR_ARG(kind), STR_ARG(name));
+        f.object = object;
+        value_push(a, list, finding_value(a, &f));
+    }
+}
+
+/* The controller reads the same files: its list has all that ours has, and the mesh's too. */
+static struct value *findings_value(struct arena *a, const struct runtime *r)
+{
+    struct value *list = value_new(a, VALUE_ARRAY);
+    const struct value *controller = value_at(controller_status(r->process), "findings");
+    if (controller && controller->type == VALUE_ARRAY) {
+        for (size_t i = 0; i < controller->array.len; i++) {
+            value_push(a, list, &controller->array.at[i]);
+        }
+    } else if (r->source) {
+        VEC_EACH(dir_source_findings(r->source)->list, f) {
+            value_push(a, list, finding_value(a, f));
+        }
+    }
+    add_refusals(a, r, list);
+    return list;
+}
+
+void report_write(const struct runtime *r, const struct value *edges, struct buf *out)
+{
+    AUTO(arena_free) struct arena *a = arena_new(65536);
+    bool ready = r->configured && r->process && controller_ready(r->process) && !r->problem &&
+                 !r->rescan && map_len(&r->refusals) == 0;
+    const char *problem = r->process ? controller_problem(r->process) : "waits for `osm local up`";
+    struct value *pods = value_new(a, VALUE_ARRAY);
+    VEC_EACH(r->pods, p) {
+        value_push(a, pods, pod_value(a, r, *p, &ready));
+    }
+    const struct value *controller =
+        build_object(a, "ready", value_new_bool(a, r->process && controller_ready(r->process)),
+                     "problem", build_text(a, problem), NULL);
+    value_write_json(build_object(a, "name", build_text(a, r->state.name), "ready",
+                                  value_new_bool(a, ready), "problem",
+                                  build_text(a, r->problem ? r->problem : ""), "controller",
+                                  controller, "pods", pods, "edges", edges, "findings",
+                                  findings_value(a, r), NULL),
+                     out);
+}
