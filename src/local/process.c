@@ -198,17 +198,23 @@ static int become(const struct process_options *o, struct err *e)
     return err_errno(e, "can't run %s", o->argv[0]);
 }
 
+static int detach(const struct process_options *o, struct err *e)
+{
+    setsid();
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(o->out, 1) < 0 || dup2(o->out, 2) < 0) {
+        return err_errno(e, "can't redirect the program's input and output");
+    }
+    return 0;
+}
+
 static void run_child(const struct process_options *o, int report) __attribute__((noreturn));
 static void run_child(const struct process_options *o, int report)
 {
     struct err e = ERR_INIT;
     /* Descriptors of the runtime aren't close-on-exec by accident of a library only. */
     close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    setsid();
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(o->out, 1) < 0 || dup2(o->out, 2) < 0) {
-        err_errno(&e, "can't redirect the program's input and output");
-    } else {
+    if (o->attached || detach(o, &e) == 0) {
         become(o, &e);
     }
     ssize_t n = write(report, e.text, strlen(e.text));

@@ -25,7 +25,8 @@ struct process_options {
     const struct process_mount *mounts;
     size_t n_mounts;
     const char *hidden; /* a folder that must look empty inside, or NULL */
-    int out;            /* becomes stdout and stderr */
+    int out;            /* becomes stdout and stderr; stdin is empty */
+    bool attached;      /* it has the caller's input, output and terminal instead */
 };
 
 /* chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw,

@@ -9,11 +9,18 @@ static const struct value *text_of(struct arena *a, struct str s)
     return value_new_string(a, s);
 }
 
+/* A list of the controller's status; NULL when it has said nothing yet. */
+static const struct value *told(const struct runtime *r, const char *what)
+{
+    const struct value *list = r->process ? value_at(controller_status(r->process), what) : NULL;
+    return list && list->type == VALUE_ARRAY ? list : NULL;
+}
+
 /* The controller's word on the sidecar of a pod; NULL when it doesn't know it. */
 static const struct value *proxy_of(const struct runtime *r, const char *uuid)
 {
-    const struct value *list = value_at(controller_status(r->process), "proxies");
-    for (size_t i = 0; list && list->type == VALUE_ARRAY && i < list->array.len; i++) {
+    const struct value *list = told(r, "proxies");
+    for (size_t i = 0; list && i < list->array.len; i++) {
         if (str_is(value_string_at(&list->array.at[i], "uuid"), uuid)) {
             return &list->array.at[i];
         }
@@ -115,8 +122,8 @@ static void add_refusals(struct arena *a, const struct runtime *r, struct value 
 static struct value *findings_value(struct arena *a, const struct runtime *r)
 {
     struct value *list = value_new(a, VALUE_ARRAY);
-    const struct value *controller = value_at(controller_status(r->process), "findings");
-    if (controller && controller->type == VALUE_ARRAY) {
+    const struct value *controller = told(r, "findings");
+    if (controller) {
         for (size_t i = 0; i < controller->array.len; i++) {
             value_push(a, list, &controller->array.at[i]);
         }
