@@ -203,6 +203,7 @@ static void on_ready(void *arg, struct http_request *q)
 struct status_query {
     struct controller *controller;
     struct http_request *request;
+    VEC(uint64_t) digests; /* when it was asked: the sidecars' states are later */
 };
 
 static void on_status_collected(void *arg, const struct ads_status *s)
@@ -211,9 +212,10 @@ static void on_status_collected(void *arg, const struct ads_status *s)
     struct controller *c = q->controller;
     struct buf out;
     buf_init(&out, LIMIT_CONTROL_REPLY_BYTES);
-    status_write(c->mesh, s, dir_source_findings(c->source), &out);
+    status_write(c->mesh, s, dir_source_findings(c->source), q->digests.at, q->digests.len, &out);
     http_reply(q->request, 200, "application/json", buf_str(&out));
     buf_done(&out);
+    VEC_DONE(q->digests);
     free(q);
 }
 
@@ -221,7 +223,10 @@ static void on_status(void *arg, struct http_request *request)
 {
     struct controller *c = arg;
     struct status_query *q = NEW(struct status_query);
-    *q = (struct status_query){c, request};
+    *q = (struct status_query){.controller = c, .request = request};
+    for (size_t i = 0; i < c->flags.sources.len; i++) {
+        VEC_PUSH(q->digests, dir_source_digest(c->source, i));
+    }
     ads_collect_status(c->ads, on_status_collected, q);
 }
 

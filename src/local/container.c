@@ -155,7 +155,6 @@ void container_tick(struct container_run *c, int64_t now_ms)
     if (c->state != CONTAINER_RUNNING || c->stopping) {
         return;
     }
-    bool before = container_ready(c);
     if (!started(c)) {
         prober_tick(c->startup, now_ms);
     } else {
@@ -174,9 +173,6 @@ void container_tick(struct container_run *c, int64_t now_ms)
         log_file_note(c->log, text);
         kill(c->pid, SIGKILL);
         probers_free(c);
-    }
-    if (container_ready(c) != before) {
-        runtime_changed(c->pod->runtime);
     }
 }
 

@@ -156,7 +156,20 @@ static void start_over(struct pod_run *p, int64_t now)
     backoff_failed(&p->backoff, now, 0);
 }
 
-void pod_step(struct pod_run *p, int64_t now_ms)
+static bool is_ready(const struct pod_run *p)
+{
+    if (p->phase != POD_RUNNING || (p->sidecar && !p->sidecar_ready)) {
+        return false;
+    }
+    VEC_EACH(p->containers, c) {
+        if (!container_ready(*c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void step(struct pod_run *p, int64_t now_ms)
 {
     if (!p->sandbox_alive && p->phase > POD_NEW && p->phase < POD_ENDING) {
         start_over(p, now_ms);
@@ -186,6 +199,17 @@ void pod_step(struct pod_run *p, int64_t now_ms)
     }
 }
 
+/* Probes answer at any time; others are told at the next step. */
+void pod_step(struct pod_run *p, int64_t now_ms)
+{
+    step(p, now_ms);
+    bool ready = is_ready(p);
+    if (ready != p->ready) {
+        p->ready = ready;
+        runtime_changed(p->runtime);
+    }
+}
+
 void pod_end(struct pod_run *p, int64_t now_ms)
 {
     if (p->phase >= POD_ENDING) {
@@ -212,19 +236,6 @@ void pod_kill(struct pod_run *p)
 
 /* --- what others see --- */
 
-bool pod_is_ready(const struct pod_run *p)
-{
-    if (p->phase != POD_RUNNING || (p->sidecar && !p->sidecar_ready)) {
-        return false;
-    }
-    VEC_EACH(p->containers, c) {
-        if (!container_ready(*c)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct pod_view pod_view(const struct pod_run *p)
 {
     const char *phase = p->phase == POD_DONE      ? (p->succeeded ? "Succeeded" : "Failed")
@@ -234,7 +245,7 @@ struct pod_view pod_view(const struct pod_run *p)
     return (struct pod_view){.pod = p->pod,
                              .ip4 = over ? "" : p->ip4,
                              .ip6 = over ? "" : p->ip6,
-                             .ready = pod_is_ready(p),
+                             .ready = p->ready,
                              .ending = p->phase == POD_ENDING,
                              .phase = phase};
 }

@@ -42,6 +42,7 @@ struct pod_run {
     struct container_run *sidecar; /* one of containers; NULL */
     struct admin *admin;           /* talks to its Envoy */
     bool sidecar_ready;
+    bool ready; /* at the last step: what others are told */
     int64_t kill_at_ms;
     char *reason;        /* why it doesn't come up; NULL */
     uint64_t hosts_hash; /* of its /etc/hosts as it was written */
@@ -58,7 +59,6 @@ void pod_step(struct pod_run *p, int64_t now_ms);
 void pod_end(struct pod_run *p, int64_t now_ms);
 /* At once. */
 void pod_kill(struct pod_run *p);
-bool pod_is_ready(const struct pod_run *p);
 struct pod_view pod_view(const struct pod_run *p);
 /* Why it isn't ready, one sentence; "" when it is. */
 void pod_describe(const struct pod_run *p, char *out, size_t size);

@@ -6,9 +6,10 @@
 #include "base/limits.h"
 #include "local/publish.h"
 #include "local/state.h"
+#include "source/manifest.h"
 
 struct published {
-    uint64_t hash;
+    uint64_t hash, digest;
     unsigned round;
     bool failed;
 };
@@ -70,6 +71,9 @@ void publisher_put(struct publisher *p, const struct value *document, struct err
                         ? err_set(e, "%s: expected at most %u bytes", path, LIMIT_DOC_BYTES) < 0
                         : state_write(path, buf_str(&out), 0600, e) < 0;
     known->hash = hash;
+    p->digest -= known->digest;
+    known->digest = known->failed ? 0 : manifest_digest(path, buf_str(&out));
+    p->digest += known->digest;
     buf_done(&out);
 }
 
@@ -81,6 +85,7 @@ int publisher_end(struct publisher *p, struct err *e)
         if (f->round != p->round) {
             AUTO(free) char *path = mem_printf("%s/%.*s", p->folder, STR_ARG(it.key));
             unlink(path);
+            p->digest -= f->digest;
             free(map_remove(&p->files, it.key));
         } else if (f->failed) {
             result = -1;

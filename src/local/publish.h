@@ -10,6 +10,7 @@
 struct publisher {
     char *folder;
     struct map files; /* name -> struct published */
+    uint64_t digest;  /* sum of manifest_digest of the files that are written */
     unsigned round;
 };
 

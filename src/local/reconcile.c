@@ -88,7 +88,7 @@ static void reconcile_one(struct runtime *r, const struct want *w, int64_t now)
         if (strcmp((*p)->owner, w->key) == 0) {
             VEC_PUSH(pods, *p);
             VEC_PUSH(members, (struct member_pod){.current = (*p)->owner_hash == w->owner.hash,
-                                                  .ready = pod_is_ready(*p),
+                                                  .ready = (*p)->ready,
                                                   .ending = (*p)->phase == POD_ENDING,
                                                   .done = (*p)->phase == POD_DONE,
                                                   .succeeded = (*p)->succeeded,

@@ -1,4 +1,6 @@
 /* What `osm local status` shows, gathered from pods, controller and sources. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "inject/build.h"
@@ -71,11 +73,28 @@ static struct value *containers_value(struct arena *a, const struct pod_run *p, 
     return list;
 }
 
+/* Has the controller seen what we published, and the files that we read? Its roots are ours after
+ * objects/. */
+static bool up_to_date(const struct runtime *r)
+{
+    const struct value *sources = told(r, "sources");
+    size_t n = sources ? sources->array.len : 0;
+    for (size_t i = 0; i < n; i++) {
+        char text[17];
+        uint64_t digest = i == 0 ? r->publisher.digest : dir_source_digest(r->source, i - 1);
+        snprintf(text, sizeof(text), "%016" PRIx64, digest);
+        if (!str_is(sources->array.at[i].string, text)) {
+            return false;
+        }
+    }
+    return n == r->options.roots.len + 2;
+}
+
 /* Nothing more is to come of it: it is ready, or ran to its end. */
 static bool settled(const struct pod_run *p, struct str sidecar)
 {
     bool configured = str_is(sidecar, "-") || str_is(sidecar, "synced");
-    return (pod_is_ready(p) && configured) || (p->phase == POD_DONE && p->succeeded);
+    return (p->ready && configured) || (p->phase == POD_DONE && p->succeeded);
 }
 
 static struct value *pod_value(struct arena *a, const struct runtime *r, const struct pod_run *p,
@@ -90,7 +109,7 @@ static struct value *pod_value(struct arena *a, const struct runtime *r, const s
     *all_ready = *all_ready && settled(p, sidecar->string);
     return build_object(a, "namespace", text_of(a, m->namespace), "name", text_of(a, m->name),
                         "workload", build_text(a, p->workload), "ready",
-                        value_new_bool(a, pod_is_ready(p)), "done",
+                        value_new_bool(a, p->ready), "done",
                         value_new_bool(a, p->phase == POD_DONE), "phase",
                         build_text(a, pod_view(p).phase), "ip", build_text(a, p->ip4), "restarts",
                         value_new_int(a, restarts), "sidecar", sidecar, "reason",
@@ -140,7 +159,7 @@ void report_write(const struct runtime *r, const struct value *edges, struct buf
 {
     AUTO(arena_free) struct arena *a = arena_new(65536);
     bool ready = r->configured && r->process && controller_ready(r->process) && !r->problem &&
-                 !r->rescan && map_len(&r->refusals) == 0;
+                 !r->changed && !r->rescan && up_to_date(r) && map_len(&r->refusals) == 0;
     const char *problem = r->process ? controller_problem(r->process) : "waits for `osm local up`";
     struct value *pods = value_new(a, VALUE_ARRAY);
     VEC_EACH(r->pods, p) {

@@ -64,6 +64,11 @@ static int set_up(const struct sandbox_options *o, struct err *e)
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
         return err_errno(e, "can't mount the pod's own /proc");
     }
+    /* Envoys would find each other's shared memory, whose names are the same in all pods. */
+    if (mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64m,mode=1777") <
+        0) {
+        return err_errno(e, "can't mount the pod's own /dev/shm");
+    }
     if (sethostname(o->hostname, strlen(o->hostname)) < 0) {
         return err_errno(e, "can't name the pod's host %s", o->hostname);
     }

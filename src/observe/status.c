@@ -1,6 +1,8 @@
 /* The status document. */
 #include "observe/status.h"
 
+#include <inttypes.h>
+
 #include "doc/value.h"
 
 static void set_text(struct arena *a, struct value *object, const char *key, const char *text)
@@ -101,11 +103,16 @@ static void add_findings(struct arena *a, struct value *list, const struct findi
 }
 
 void status_write(const struct mesh *mesh, const struct ads_status *proxies,
-                  const struct findings *source, struct buf *out)
+                  const struct findings *source, const uint64_t *digests, size_t n_digests,
+                  struct buf *out)
 {
     AUTO(arena_free) struct arena *a = arena_new(65536);
     struct value *v = value_new(a, VALUE_OBJECT);
     add_proxies(a, value_ensure(a, v, "proxies", VALUE_ARRAY), mesh, proxies);
+    struct value *sources = value_ensure(a, v, "sources", VALUE_ARRAY);
+    for (size_t i = 0; i < n_digests; i++) {
+        value_push(a, sources, value_new_stringf(a, "%016" PRIx64, digests[i]));
+    }
     struct value *findings = value_ensure(a, v, "findings", VALUE_ARRAY);
     add_findings(a, findings, source);
     add_findings(a, findings, mesh_findings(mesh));

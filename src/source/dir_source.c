@@ -22,6 +22,7 @@ struct root {
     bool walk;    /* must be walked again in this batch */
     bool missing; /* was there and isn't now */
     struct map manifests;
+    uint64_t digest, told; /* of all manifests, now and as on_change saw them */
 };
 
 struct dir_source {
@@ -44,6 +45,7 @@ static void forget_file(struct dir_source *s, struct root *r, struct str path)
 {
     struct manifest *m = map_remove(&r->manifests, path);
     if (m) {
+        r->digest -= m->digest;
         catalog_remove(s->catalog, m);
         manifest_free(m);
         s->n_files--;
@@ -73,7 +75,10 @@ static void look_at(struct dir_source *s, size_t root, const char *path, bool fo
     }
     m->generation = s->generation;
     object_vec before = {0};
-    switch (manifest_read(m, force, &before)) {
+    uint64_t digest = m->digest;
+    enum manifest_change change = manifest_read(m, force, &before);
+    r->digest += m->digest - digest;
+    switch (change) {
     case MANIFEST_SAME:
         break;
     case MANIFEST_CHANGED:
@@ -132,10 +137,7 @@ static void sweep(struct dir_source *s, struct root *r)
     MAP_EACH(&r->manifests, it) {
         struct manifest *m = it.value;
         if (m->generation != s->generation) {
-            catalog_remove(s->catalog, m);
-            map_remove(&r->manifests, it.key);
-            manifest_free(m);
-            s->n_files--;
+            forget_file(s, r, it.key);
         }
     }
 }
@@ -203,6 +205,13 @@ static uint64_t hash_findings(const struct findings *f)
     return h;
 }
 
+static void tell_digests(struct dir_source *s)
+{
+    for (size_t i = 0; i < s->options.n_roots; i++) {
+        s->roots[i].told = s->roots[i].digest;
+    }
+}
+
 static void finish_batch(struct dir_source *s)
 {
     bool walked = false;
@@ -216,6 +225,7 @@ static void finish_batch(struct dir_source *s)
         walk(s, i);
     }
     gather(s);
+    tell_digests(s);
     uint64_t hash = hash_findings(&s->findings);
     if (store_has_changes(s->options.store) || hash != s->findings_hash) {
         s->findings_hash = hash;
@@ -314,6 +324,7 @@ int dir_source_start(const struct dir_source_options *options, struct dir_source
         walk(s, i);
     }
     gather(s);
+    tell_digests(s);
     s->findings_hash = hash_findings(&s->findings);
     *ret = s;
     return 0;
@@ -322,6 +333,11 @@ int dir_source_start(const struct dir_source_options *options, struct dir_source
 const struct findings *dir_source_findings(const struct dir_source *s)
 {
     return &s->findings;
+}
+
+uint64_t dir_source_digest(const struct dir_source *s, size_t root)
+{
+    return s->roots[root].told;
 }
 
 void dir_source_free(struct dir_source *s)

@@ -24,6 +24,11 @@ bool manifest_name(const char *name)
     return false;
 }
 
+uint64_t manifest_digest(const char *path, struct str text)
+{
+    return hash_mix(hash_str(str_of(path)), hash_str(text)) | 1;
+}
+
 struct manifest *manifest_new(size_t root, const char *path)
 {
     struct manifest *m = NEW(struct manifest);
@@ -136,7 +141,7 @@ static enum manifest_change refuse(struct manifest *m, struct findings *f)
 {
     findings_done(&m->findings);
     m->findings = *f;
-    m->content = 0;
+    m->digest = 0;
     return MANIFEST_SAME;
 }
 
@@ -165,8 +170,8 @@ enum manifest_change manifest_read(struct manifest *m, bool force, object_vec *b
         return refuse(m, &f);
     }
     m->seen_stat = st;
-    uint64_t content = hash_mix(hash_bytes(text, len), len) | 1;
-    if (content == m->content) {
+    uint64_t digest = manifest_digest(m->path, (struct str){text, len});
+    if (digest == m->digest) {
         return MANIFEST_SAME;
     }
     struct reading r = {0};
@@ -174,6 +179,6 @@ enum manifest_change manifest_read(struct manifest *m, bool force, object_vec *b
     take_over(m, &r, broken, before);
     findings_done(&m->findings);
     m->findings = f;
-    m->content = content;
+    m->digest = digest;
     return MANIFEST_CHANGED;
 }

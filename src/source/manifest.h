@@ -12,7 +12,7 @@ struct manifest {
     VEC(struct object *) objects; /* own references, in the order of the file */
     struct findings findings;
     struct stat seen_stat; /* of the last read */
-    uint64_t content;      /* hash of the bytes of the last read */
+    uint64_t digest;       /* of the last read; 0: none, or it failed */
     uint64_t generation;   /* of the walk that met it last */
 };
 
@@ -30,6 +30,8 @@ enum manifest_change {
 typedef VEC(struct object *) object_vec;
 enum manifest_change manifest_read(struct manifest *m, bool force, object_vec *before);
 
+/* Of a file's path and text; that of a folder is the sum of those of its files. */
+uint64_t manifest_digest(const char *path, struct str text);
 /* Ends in .yaml, .yml or .json, and is no hidden or backup file. */
 bool manifest_name(const char *name);
 

@@ -36,6 +36,9 @@ int dir_source_start(const struct dir_source_options *options, struct dir_source
                      struct err *e);
 /* What is wrong with the files now; borrowed until the next on_change. */
 const struct findings *dir_source_findings(const struct dir_source *s);
+/* Tells whether two who read the same root have seen the same: manifest_digest of all its files, as
+ * they were at the last on_change. */
+uint64_t dir_source_digest(const struct dir_source *s, size_t root);
 void dir_source_free(struct dir_source *s);
 
 #endif

@@ -213,12 +213,12 @@ void translate_catcher(struct arena *a, const struct translate *t, bool ipv6, re
 
 /* --- inbound --- */
 
+/* It negotiates no application protocol: Envoy would take a negotiated "osm" for HTTP/1. Without one
+ * it looks at the first bytes. */
 static TransportSocket *downstream_tls(struct arena *a, const struct translate *t, char *name)
 {
     DownstreamTls *d = new_DownstreamTls(a);
     d->common_tls_context = pb_common_tls(a, t, "root-cert-for-mtls-inbound");
-    d->common_tls_context->alpn_protocols = ONE(a, (char *)"osm");
-    d->common_tls_context->n_alpn_protocols = 1;
     d->require_client_certificate = pb_bool(a, true);
     return pb_tls_socket(a, name, &d->base);
 }
