@@ -72,7 +72,7 @@ struct value *objects_service(struct arena *a, const struct service *s, const ch
         const struct service_port *p = &s->ports.at[i];
         const struct value *target = p->target_port.name.len > 0
                                          ? text(a, p->target_port.name)
-                                         : value_new_int(a, p->target_port.number);
+                                         : value_new_int(a, objects_target_port(p, NULL));
         value_push(a, ports,
                    build_object(a, "name", optional(a, p->name), "port", value_new_int(a, p->port),
                                 "targetPort", target, "protocol", optional(a, p->protocol),
@@ -92,7 +92,7 @@ struct value *objects_service(struct arena *a, const struct service *s, const ch
 int64_t objects_target_port(const struct service_port *port, const struct pod *pod)
 {
     if (port->target_port.name.len == 0) {
-        return port->target_port.number;
+        return port->target_port.number ? port->target_port.number : port->port;
     }
     for (size_t i = 0; i < pod->spec.containers.len; i++) {
         const struct container *c = &pod->spec.containers.at[i];

@@ -18,7 +18,8 @@ struct value *objects_namespace(struct arena *a, struct str name, const char *me
 /* A copy with its address; ip is "" for headless ones. */
 struct value *objects_service(struct arena *a, const struct service *s, const char *ip);
 
-/* The number that a service's port has in a pod; 0 when the pod has no port of that name. */
+/* The number that a service's port has in a pod; 0 when the pod has no port of that name. The pod
+ * only matters for ports with names. */
 int64_t objects_target_port(const struct service_port *port, const struct pod *pod);
 
 /* EndpointSlices of a service: pods in which its ports have the same numbers share one. Appends the

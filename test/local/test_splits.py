@@ -76,7 +76,7 @@ def test_a_missing_backend_leaves_the_others_and_is_reported(mesh):
 
 def test_only_what_matches_is_split(mesh):
     m.write(mesh.dir / "canary.yaml", m.route_group("shop", "canary", [
-        {"name": "testers", "headers": {"x-tester": "yes"}}]))
+        {"name": "testers", "headers": [{"x-tester": "yes"}]}]))
     split(mesh, {"v2": 1}, matches=["canary"])
     eventually(lambda: ((seen := shares(mesh, count=50, headers=["x-tester:yes"])) == {"v2": 50},
                         seen))

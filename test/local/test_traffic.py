@@ -123,7 +123,7 @@ def test_a_tcp_route_with_ports_opens_only_those(mesh):
 def test_paths_methods_and_headers_are_matched_by_the_server(mesh):
     group = m.route_group("shop", "any", [
         {"name": "read", "pathRegex": "/books/[0-9]+", "methods": ["GET", "HEAD"]},
-        {"name": "agent", "pathRegex": "/agents", "headers": {"user-agent": "agent-.*"}}])
+        {"name": "agent", "pathRegex": "/agents", "headers": [{"user-agent": "agent-.*"}]}])
     rules = [{"kind": "HTTPRouteGroup", "name": "any", "matches": ["read", "agent"]}]
     policy(mesh, m.mesh_config(), group, target(rules))
     allowed(mesh, "town/alice", "http", path="/books/12")
