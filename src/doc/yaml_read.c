@@ -538,12 +538,21 @@ static bool read_as_json(struct reader *r, struct value **ret)
     return true;
 }
 
+/* Editors of Windows write it; libyaml then doesn't see a "---" right behind it. */
+static struct str without_byte_order_mark(struct str text)
+{
+    size_t skip = str_starts(text, "\xef\xbb\xbf") ? 3 : 0;
+    return (struct str){text.ptr + skip, text.len - skip};
+}
+
 int value_read_yaml(struct arena *a, struct str text, int first_line, struct value **ret,
                     int *error_line, struct err *e)
 {
     struct err problem = ERR_INIT;
-    struct reader r = {
-        .arena = a, .text = text.ptr ? text : STR(""), .first_line = first_line, .e = &problem};
+    struct reader r = {.arena = a,
+                       .text = without_byte_order_mark(text.ptr ? text : STR("")),
+                       .first_line = first_line,
+                       .e = &problem};
     struct value *root = ARENA_NEW(a, struct value);
     if (read_limited(&r, root) < 0 && !read_as_json(&r, &root)) {
         if (error_line) {
