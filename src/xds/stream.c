@@ -572,11 +572,8 @@ static bool may_use(struct stream *s, int64_t now_ms)
     return true;
 }
 
-struct response *stream_next(struct stream *s, struct response_cache *cache, int64_t now_ms)
+static struct response *next(struct stream *s, struct response_cache *cache, int64_t now_ms)
 {
-    if (!s->plan) {
-        return NULL;
-    }
     for (int i = 0; i < XDS_TYPES; i++) {
         enum xds_type t = (enum xds_type)i;
         struct channel *c = &s->channels[t];
@@ -594,6 +591,20 @@ struct response *stream_next(struct stream *s, struct response_cache *cache, int
         }
     }
     return NULL;
+}
+
+struct response *stream_next(struct stream *s, struct response_cache *cache, int64_t now_ms)
+{
+    if (!s->plan) {
+        return NULL;
+    }
+    struct response *r = next(s, cache, now_ms);
+    if (r || s->channels[XDS_CDS].leftover.len == 0) {
+        return r;
+    }
+    /* Listeners and routes may have come up with the plan without a message: no answer will follow
+     * that would be the time for clusters to leave. */
+    return next(s, cache, now_ms);
 }
 
 int64_t stream_wake_at(const struct stream *s)

@@ -108,8 +108,10 @@ static void mutate(struct world *w)
 struct proxy {
     struct stream *stream;
     struct response_cache *cache;
-    struct map held[XDS_TYPES];    /* name -> content */
-    struct map refused[XDS_TYPES]; /* content that this proxy refuses -> itself */
+    struct map held[XDS_TYPES];     /* name -> content */
+    struct map refused[XDS_TYPES];  /* content that this proxy refuses -> itself */
+    struct map suspect[XDS_TYPES];  /* the same, when it didn't say which; to be sent once alone */
+    struct map doubtful[XDS_TYPES]; /* content that came with a refused one -> itself */
     bool asked[XDS_TYPES][CLUSTERS];
     uint64_t nonce[XDS_TYPES]; /* not answered yet; 0: none */
     char *reject[XDS_TYPES];   /* name that made it refuse the response in flight */
@@ -178,9 +180,30 @@ static void hold(struct proxy *p, enum xds_type t, struct str name, const char *
 {
     char *old = map_find(&p->held[t], name);
     bool again = old && strcmp(old, content) == 0;
-    /* Endpoints come again with their cluster; nothing else is sent twice. */
-    assert_true(!again || t == XDS_EDS || p->reject[t]);
+    /* Endpoints come again with their cluster, and what came with a refused content comes again
+     * because the proxy may have passed it over; nothing else is sent twice. */
+    assert_true(!again || t == XDS_EDS || map_has(&p->doubtful[t], str_of(content)));
+    map_remove(&p->doubtful[t], str_of(content));
     free(map_put(&p->held[t], name, mem_strdup(content)));
+}
+
+/* One resource of a response. Envoy takes those before the one that it refuses and, depending on
+ * the type, also those after it. */
+static void take(struct proxy *p, enum xds_type t, struct str name, const char *content,
+                 bool refuse_some, bool partly, bool alone)
+{
+    struct str key = str_of(content);
+    bool suspect = map_remove(&p->suspect[t], key);
+    assert_false(map_has(&p->refused[t], key));
+    if (suspect || (refuse_some && t == XDS_RDS && !p->reject[t] && roll(6) == 0)) {
+        bool known = !p->reject[t] && (alone || (!suspect && roll(3) > 0));
+        map_put(known ? &p->refused[t] : &p->suspect[t], key, p);
+        if (!p->reject[t]) {
+            p->reject[t] = known && !suspect ? mem_memdup(name.ptr, name.len) : mem_strdup("");
+        }
+    } else if (!p->reject[t] || partly) {
+        hold(p, t, name, content);
+    }
 }
 
 /* Every route that is held has its cluster, and that its endpoints. */
@@ -203,23 +226,22 @@ static void receive(struct proxy *p, struct response *r, bool refuse_some)
     assert_true(xds_type_parse(str_of(m->type_url), &t));
     assert_true(p->nonce[t] == 0); /* one in flight */
     p->nonce[t] = resource_version_parse(str_of(m->nonce));
+    bool partly = roll(2);
     for (size_t i = 0; i < m->n_resources; i++) {
         ProtobufCBinaryData any = m->resources[i]->resource->value;
         AUTO(free) char *content = mem_memdup(any.data, any.len);
-        assert_false(map_has(&p->refused[t], str_of(content)));
-        bool bad = refuse_some && t == XDS_RDS && !p->reject[t] && roll(6) == 0;
-        if (bad) {
-            map_put(&p->refused[t], str_of(content), p);
-            p->reject[t] = mem_strdup(m->resources[i]->name);
-        } else {
-            hold(p, t, str_of(m->resources[i]->name), content);
-        }
+        take(p, t, str_of(m->resources[i]->name), content, refuse_some, partly,
+             m->n_resources == 1);
         int index = m->resources[i]->name[1] - '0';
         if (t == XDS_CDS) {
             subscribe(p, XDS_EDS, index);
         } else if (t == XDS_LDS) {
             subscribe(p, XDS_RDS, index);
         }
+    }
+    for (size_t i = 0; i < m->n_resources && p->reject[t]; i++) {
+        ProtobufCBinaryData any = m->resources[i]->resource->value;
+        map_put(&p->doubtful[t], (struct str){(char *)any.data, any.len}, p);
     }
     for (size_t i = 0; i < m->n_removed_resources; i++) {
         forget(p, t, str_of(m->removed_resources[i]));
@@ -233,7 +255,7 @@ static void receive(struct proxy *p, struct response *r, bool refuse_some)
 static void answer(struct proxy *p, enum xds_type t)
 {
     if (p->reject[t]) {
-        AUTO(free) char *error = mem_printf("route %s is not to my taste", p->reject[t]);
+        AUTO(free) char *error = mem_printf("route %s isn't to my taste", p->reject[t]);
         ask(p, t, NULL, NULL, error);
         free(p->reject[t]);
         p->reject[t] = NULL;
@@ -308,6 +330,8 @@ static void stop(struct proxy *p)
     for (int t = 0; t < XDS_TYPES; t++) {
         map_done(&p->held[t], free);
         map_done(&p->refused[t], NULL);
+        map_done(&p->suspect[t], NULL);
+        map_done(&p->doubtful[t], NULL);
         free(p->reject[t]);
     }
     stream_free(p->stream);
