@@ -21,6 +21,8 @@ static const struct value *image(struct arena *a, struct str configured, const c
     return configured.len > 0 ? value_new_string(a, configured) : build_text(a, otherwise);
 }
 
+/* Connections of a listener that a policy changed end with their next answer; by default they would
+ * go on for minutes under what held before. */
 static const struct value *envoy_args(struct arena *a, const struct pod *pod,
                                       const struct mesh_config *c)
 {
@@ -30,6 +32,8 @@ static const struct value *envoy_args(struct arena *a, const struct pod *pod,
                                             : build_text(a, "error"));
     value_push(a, args, build_text(a, "--config-path"));
     value_push(a, args, build_text(a, BOOTSTRAP_PATH "/bootstrap.yaml"));
+    value_push(a, args, build_text(a, "--drain-strategy"));
+    value_push(a, args, build_text(a, "immediate"));
     value_push(a, args, build_text(a, "--service-cluster"));
     value_push(a, args,
                value_new_stringf(a, "%.*s.%.*s", STR_ARG(pod->spec.service_account_name),

@@ -174,12 +174,14 @@ void translate_outbound_listeners(struct arena *a, const struct translate *t,
 }
 
 /* What happens to a call that no listener claims. A client that says nothing, as it waits for the
- * server's first words, is let go after a second. */
+ * server's first words, is let go after a second. One answer ends the connection: it would stay
+ * here, and be refused, also when a policy meanwhile allows the call. */
 static FilterChain *refusing_chain(struct arena *a)
 {
     Hcm *h = pb_hcm(a, "outbound-refused", HTTP_OUTBOUND);
     h->common_http_protocol_options = new_CoreHttpOptions(a);
     h->common_http_protocol_options->idle_timeout = pb_duration_ms(a, 1000);
+    h->common_http_protocol_options->max_requests_per_connection = pb_uint32(a, 1);
     h->route_specifier_case =
         ENVOY__EXTENSIONS__FILTERS__NETWORK__HTTP_CONNECTION_MANAGER__V3__HTTP_CONNECTION_MANAGER__ROUTE_SPECIFIER_ROUTE_CONFIG;
     h->route_config = pb_refusal_routes(
