@@ -28,6 +28,11 @@ SALES = 600
 TOLERANCE = 0.10
 
 
+def words(counts):
+    """{"bought": 3, "refused": 1} -> "bought 3, refused 1"."""
+    return ", ".join(f"{k} {n}" for k, n in sorted(counts.items())) or "nothing"
+
+
 class Story:
     def __init__(self, args):
         self.osm_path = args.osm.resolve()
@@ -103,7 +108,7 @@ class Story:
             ok = took is not None and took < LIVE_S and seen[app].get(counter, 0) > 0 and pure
             delay = "never" if took is None else f"after {took * 1000:.0f} ms"
             self.check(f"{app} {words[counter]}, within {LIVE_S:.0f} s of the change", ok,
-                       f"{delay}; in one second then: {seen[app] or 'nothing'}")
+                       f"{delay}; in one second then: {words(seen[app])}")
 
     def share(self, since, policy, want):
         """The share of v1 among the next sales, once the change is in force."""
@@ -123,7 +128,7 @@ class Story:
         self.check(f"{want:.0%} of bookbuyer's books from v1" +
                    ("" if exact else f", give or take {TOLERANCE:.0%}"),
                    ok and not wrong and v1 + v2 >= SALES,
-                   f"v1 {v1} ({got:.1%}), v2 {v2}" + (f", also {wrong}" if wrong else ""))
+                   f"v1 {v1} ({got:.1%}), v2 {v2}" + (f", also {words(wrong)}" if wrong else ""))
 
     # --- the story ---
 
@@ -154,9 +159,9 @@ class Story:
             seen = self.since(app, before[app])
             self.check(f"{app} buys, nothing is refused",
                        seen.get("bought", 0) > 0 and "refused" not in seen and
-                       "failed" not in seen, seen)
+                       "failed" not in seen, words(seen))
         seen = self.since("bookdb", before["bookdb"])
-        self.check("the warehouse reaches its database over TCP", seen.get("queries", 0) > 0, seen)
+        self.check("the warehouse reaches its database over TCP", seen.get("queries", 0) > 0, words(seen))
 
     def mutual_tls(self):
         self.step("Mutual TLS between all services, without the applications knowing")

