@@ -18,7 +18,7 @@ MAY_USE = {
     "xds": ["mesh", "cert", "net"],
     "inject": ["kinds", "cert"],
     "local": ["inject", "source"],
-    "observe": ["net", "mesh"],
+    "observe": ["net", "mesh", "xds"],
     "daemon": ["xds", "inject", "local", "observe", "source"],
     "cli": ["xds", "inject", "local", "observe", "source"],
 }
