@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -19,9 +20,9 @@ enum { EVENT_BYTES = 16384 };
 
 struct interest {
     size_t root;
-    char *path; /* of the folder, or the file */
-    char *only; /* NULL: all names */
-    bool is_file;
+    char *path;   /* of the folder, or of the file to tell of */
+    char *only;   /* NULL: all names */
+    bool is_file; /* what happens is told as the file's */
 };
 
 struct watch {
@@ -65,9 +66,9 @@ static bool interested(const struct watch *x, size_t root, const char *path, con
     return false;
 }
 
-static bool add(struct watcher *w, size_t root, const char *path, const char *only, bool is_file)
+static bool add(struct watcher *w, const char *where, uint32_t events, struct interest i)
 {
-    int wd = inotify_add_watch(w->fd, path, (is_file ? FILE_EVENTS : FOLDER_EVENTS) | IN_MASK_ADD);
+    int wd = inotify_add_watch(w->fd, where, events | IN_MASK_ADD);
     if (wd < 0) {
         return false;
     }
@@ -76,25 +77,55 @@ static bool add(struct watcher *w, size_t root, const char *path, const char *on
         x = NEW(struct watch);
         map_put(&w->watches, wd_key(&wd), x);
     }
-    if (!interested(x, root, path, only)) {
-        VEC_PUSH(x->interests, (struct interest){root, mem_strdup(path),
-                                                 only ? mem_strdup(only) : NULL, is_file});
+    if (!interested(x, i.root, i.path, i.only)) {
+        VEC_PUSH(x->interests, (struct interest){i.root, mem_strdup(i.path),
+                                                 i.only ? mem_strdup(i.only) : NULL, i.is_file});
     }
     return true;
 }
 
 bool watcher_folder(struct watcher *w, size_t root, const char *folder, const char *only)
 {
-    return add(w, root, folder, only, false);
+    return add(w, folder, FOLDER_EVENTS,
+               (struct interest){root, (char *)folder, (char *)only, false});
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? mem_strdup("/")
+           : slash       ? mem_memdup(path, (size_t)(slash - path))
+                         : mem_strdup(".");
+}
+
+/* What a link points to may go and come back: its folder tells. */
+static void add_target(struct watcher *w, size_t root, const char *link)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(link, target, sizeof(target) - 1);
+    if (n <= 0) {
+        return;
+    }
+    target[n] = '\0';
+    char *slash = strrchr(target, '/');
+    AUTO(free) char *from = folder_of(link);
+    AUTO(free) char *to = folder_of(target);
+    AUTO(free) char *folder = target[0] == '/' ? mem_strdup(to) : mem_printf("%s/%s", from, to);
+    add(w, folder, FOLDER_EVENTS,
+        (struct interest){root, (char *)link, slash ? slash + 1 : target, true});
 }
 
 bool watcher_file(struct watcher *w, size_t root, const char *path)
 {
-    return add(w, root, path, NULL, true);
+    add_target(w, root, path);
+    return add(w, path, FILE_EVENTS, (struct interest){root, (char *)path, NULL, true});
 }
 
 static void tell(struct watcher *w, const struct interest *i, const struct inotify_event *event)
 {
+    if (i->is_file && i->only && (event->len == 0 || strcmp(event->name, i->only) != 0)) {
+        return;
+    }
     if (i->is_file) {
         w->callbacks.file(w->callbacks.arg, i->root, i->path);
         return;

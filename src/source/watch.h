@@ -27,7 +27,8 @@ void watcher_free(struct watcher *w);
 /* Watches what a root has in a folder; only: the one name that counts there, or NULL. Watching what
  * is watched already does nothing. False with errno when it can't be (gone, no more watches). */
 bool watcher_folder(struct watcher *w, size_t root, const char *folder, const char *only);
-/* Watches a file where it really is: for symbolic links, whose folder tells nothing. */
+/* Watches a file where it really is, also for its return: for symbolic links, whose folder tells
+ * nothing. */
 bool watcher_file(struct watcher *w, size_t root, const char *path);
 
 #endif
