@@ -108,7 +108,7 @@ static int start(struct container_run *c, struct err *e)
     close(o.out);
     if (result < 0) {
         c->pid = 0;
-        return err_wrap(e, "pod %s: container \"%.*s\"", c->pod->key, STR_ARG(c->spec->name));
+        return err_wrap(e, "container \"%.*s\"", STR_ARG(c->spec->name));
     }
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)c->pid);

@@ -14,6 +14,11 @@ int images_add(struct images *i, const char *text, struct err *e)
                        "\"%s\"",
                        text);
     }
+    AUTO(arena_free) struct arena *a = arena_new(1024);
+    struct strs words;
+    if (images_split(a, str_of(equals + 1), &words, e) < 0) {
+        return err_wrap(e, "--image %.*s", (int)(equals - text), text);
+    }
     struct image_command new = {mem_printf("%.*s", (int)(equals - text), text),
                                 mem_strdup(equals + 1)};
     VEC_EACH(i->list, old) {
@@ -118,13 +123,12 @@ static struct strs rest_of(struct strs s)
     return s.len > 0 ? (struct strs){s.at + 1, s.len - 1} : s;
 }
 
-static int no_command(const struct pod *pod, const struct container *c, struct err *e)
+static int no_command(const struct container *c, struct err *e)
 {
     return err_set(e,
-                   "pod %.*s/%.*s: container \"%.*s\": image \"%.*s\" has no command here: give "
-                   "one with --image %.*s=/path/to/program",
-                   STR_ARG(pod->object.meta.namespace), STR_ARG(pod->object.meta.name),
-                   STR_ARG(c->name), STR_ARG(c->image), STR_ARG(c->image));
+                   "image \"%.*s\" has no command here: give one with --image "
+                   "%.*s=/path/to/program",
+                   STR_ARG(c->image), STR_ARG(c->image));
 }
 
 int images_argv(struct arena *a, const struct images *i, const char *envoy, const struct pod *pod,
@@ -152,7 +156,7 @@ int images_argv(struct arena *a, const struct images *i, const char *envoy, cons
                                "--image %s: expected a program on this machine, found no "
                                "executable file \"%s\"",
                                given->image, command ? command : "")
-                     : no_command(pod, c, e);
+                     : no_command(c, e);
     }
     argv.at[0] = arena_strz(a, path);
     *ret = concat(a, concat(a, argv, rest_of(c->command)), c->args);

@@ -241,10 +241,9 @@ int launch_build(struct arena *a, const struct launch_context *x, const struct p
 {
     struct strs argv;
     struct env env = {0};
-    if (images_argv(a, x->images, x->envoy, pod, c, &argv, e) < 0) {
-        return -1;
-    }
-    int result = env_build(a, x, pod, c, &env, e);
+    int result = images_argv(a, x->images, x->envoy, pod, c, &argv, e) < 0
+                     ? -1
+                     : env_build(a, x, pod, c, &env, e);
     if (result == 0) {
         for (size_t i = 1; i < argv.len; i++) {
             argv.at[i] = expand(a, &env, argv.at[i]);
@@ -262,9 +261,6 @@ int launch_build(struct arena *a, const struct launch_context *x, const struct p
         result = mounts_build(a, x, pod, c, ret, e) < 0 ? -1 : user_build(pod, c, ret, e);
     }
     VEC_DONE(env.list);
-    if (result < 0) {
-        return err_wrap(e, "pod %.*s/%.*s: container \"%.*s\"", STR_ARG(pod->object.meta.namespace),
-                        STR_ARG(pod->object.meta.name), STR_ARG(c->name));
-    }
-    return 0;
+    /* Of which pod is known to whoever reads it. */
+    return result < 0 ? err_wrap(e, "container \"%.*s\"", STR_ARG(c->name)) : 0;
 }
