@@ -294,29 +294,65 @@ static void start_controller(struct runtime *r)
     free(own[1]);
 }
 
-int runtime_configure(struct runtime *r, struct str json, struct err *e)
+/* Sidecars have these in their configuration: they stay as long as the mesh. */
+static int check_fixed(const struct runtime *r, const struct run_options *new, struct err *e)
 {
-    struct run_options before = {0};
+    if (!r->configured) {
+        return 0;
+    }
+    if (new->ads_port != r->options.ads_port) {
+        return err_set(e,
+                       "--ads-port: mesh \"%s\" runs with %lld; to change it, end the mesh first "
+                       "with: osm local down",
+                       r->state.name, (long long)r->options.ads_port);
+    }
+    if (strcmp(new->mesh_name, r->options.mesh_name) != 0) {
+        return err_set(e,
+                       "--mesh-name: mesh \"%s\" runs with \"%s\"; to change it, end the mesh first "
+                       "with: osm local down",
+                       r->state.name, r->options.mesh_name);
+    }
+    return 0;
+}
+
+/* Reads from the folders of r->options. */
+static int take_options(struct runtime *r, bool new_roots, struct err *e)
+{
+    AUTO(free) char *path = state_path(&r->state, "run.json");
     struct buf text;
     buf_init(&text, LIMIT_CONTROL_REQUEST_BYTES);
-    VEC_EACH(r->options.roots, root) {
-        VEC_PUSH(before.roots, mem_strdup(*root));
+    run_options_write(&r->options, &text);
+    int result = state_write(path, buf_str(&text), 0600, e);
+    buf_done(&text);
+    if (result < 0 || (new_roots && watch_sources(r, e) < 0)) {
+        return -1;
     }
-    int result = run_options_read(&r->options, json, e);
-    if (result == 0 && (!r->configured || !run_options_same_roots(&before, &r->options))) {
-        result = watch_sources(r, e);
-        if (result == 0) {
-            start_controller(r);
+    if (new_roots) {
+        start_controller(r);
+    }
+    return 0;
+}
+
+int runtime_configure(struct runtime *r, struct str json, struct err *e)
+{
+    struct run_options other = {.ads_port = ADS_PORT_DEFAULT,
+                                .mesh_name = mem_strdup(MESH_NAME_DEFAULT)};
+    int result = run_options_read(&other, json, e) < 0 ? -1 : check_fixed(r, &other, e);
+    if (result == 0) {
+        struct run_options before = r->options;
+        r->options = other;
+        other = before;
+        bool same = r->configured && run_options_same_roots(&before, &r->options);
+        result = take_options(r, !same, e);
+        if (result < 0) {
+            other = r->options;
+            r->options = before;
         }
     }
     if (result == 0) {
-        AUTO(free) char *path = state_path(&r->state, "run.json");
-        run_options_write(&r->options, &text);
-        result = state_write(path, buf_str(&text), 0600, e);
         r->configured = r->rescan = true;
     }
-    buf_done(&text);
-    run_options_done(&before);
+    run_options_done(&other);
     return result;
 }
 

@@ -203,8 +203,12 @@ unsigned long long state_process_start(pid_t pid)
         return 0;
     }
     text[n] = '\0';
-    /* The name, in parentheses, may hold anything; field 22 is counted from behind it. */
+    /* The name, in parentheses, may hold anything; field 22 is counted from behind it. One that
+     * ended stays listed until its parent asks, which some machines' first process never does. */
     char *at = strrchr(text, ')');
+    if (at && (strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0)) {
+        return 0;
+    }
     for (int field = 2; at && field < 22; field++) {
         at = strchr(at + 1, ' ');
     }
