@@ -248,7 +248,11 @@ uint64_t view_hash(struct view v)
 
 size_t view_count(struct view v)
 {
-    return (v.base ? v.base->n : 0) + (v.own ? v.own->n : 0);
+    size_t n = v.base ? v.base->n : 0;
+    for (size_t i = 0; v.own && i < v.own->n; i++) {
+        n += !resource_set_find(v.base, v.own->at[i]->id);
+    }
+    return n;
 }
 
 struct resource *view_find(struct view v, uint64_t id)
