@@ -2,6 +2,7 @@
  *
  * NAME         who it says it is (bookbuyer)
  * BOOKSTORE    where it buys (bookstore.bookstore:14001)
+ * PAGE         what it asks for (/buy-a-book/new)
  * INTERVAL_MS  time between two attempts (20)
  *
  * Counts "bought", "bought from <store>", "refused" (403) and "failed" (anything else). */
@@ -12,7 +13,7 @@
 #include "app.h"
 
 struct buyer {
-    const char *name;
+    const char *name, *page;
     struct app_peer *store;
     struct event *timer;
     struct timeval interval;
@@ -48,7 +49,7 @@ static void on_answer(void *arg, int status, const char *body)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct buyer *b = arg;
-    app_call(b->store, EVHTTP_REQ_GET, "/buy-a-book/new", b->name, on_answer, b);
+    app_call(b->store, EVHTTP_REQ_GET, b->page, b->name, on_answer, b);
 }
 
 int main(void)
@@ -56,6 +57,7 @@ int main(void)
     struct event_base *base = app_start();
     int ms = app_number("INTERVAL_MS", 20, 60000);
     struct buyer b = {.name = app_setting("NAME", "bookbuyer"),
+                      .page = app_setting("PAGE", "/buy-a-book/new"),
                       .store = app_peer_new(base, app_setting("BOOKSTORE",
                                                               "bookstore.bookstore:14001")),
                       .interval = {ms / 1000, ms % 1000 * 1000}};
