@@ -56,6 +56,8 @@ def mesh(running):
     """A mesh whose calls work; its policy is put right again after each test."""
     calls_work(running)
     yield running
+    for applied in (running.state / running.name / "applied").iterdir():
+        applied.unlink()
     fill(running)
 
 
@@ -339,3 +341,325 @@ def test_two_meshes_side_by_side(mesh, own):
     own.down()
     nothing_left(own)
     assert call(mesh)["ok"] and pods(mesh) == before
+
+
+# --- apply, delete ---
+
+def apply(mesh, *objects, verb="apply", check=True):
+    return mesh.osm(verb, "-f", "-", input=m.text(*objects), check=check)
+
+
+def test_apply_and_delete_take_effect(mesh):
+    """What is applied goes before the folder's; what is deleted is gone though its file stays."""
+    strict = m.mesh_config(permissive=False)
+    done = apply(mesh, strict)
+    assert done.stdout == "MeshConfig osm-system/osm-mesh-config: applied\n"
+    calls_work(mesh, work=False)
+    apply(mesh, m.mesh_config(permissive=True))
+    calls_work(mesh)
+    server = m.service("shop", "server", {"app": "server"}, m.echo_ports())
+    done = apply(mesh, server, verb="delete")
+    assert done.stdout == "Service shop/server: deleted\n"
+    calls_work(mesh, work=False)
+    apply(mesh, server)
+    calls_work(mesh)
+
+
+def test_an_applied_deployment_runs_and_a_deleted_one_ends(mesh):
+    bob = m.client("town", "bob")
+    apply(mesh, *bob)
+    eventually(lambda: (workload_ready(mesh, "Deployment/bob", 1), mesh.status()))
+    apply(mesh, *bob, verb="delete")
+    eventually(lambda: (not pods_of(mesh, "Deployment/bob"), mesh.status()))
+    calls_work(mesh)
+
+
+@pytest.mark.parametrize("text,words", [
+    ("kind: [", ["standard input:", "nothing was changed: 1 error"]),
+    ("apiVersion: v1\nkind: Servce\nmetadata: {name: x, namespace: shop}\n",
+     ["Servce shop/x", 'did you mean "Service"?', "nothing was changed"]),
+    ("", ["expected objects, found none"])])
+@pytest.mark.parametrize("verb", ["apply", "delete"])
+def test_apply_of_something_bad_changes_nothing(mesh, text, words, verb):
+    """Also not the good object before it."""
+    good = m.text(m.mesh_config(permissive=False)) + "---\n" if text else ""
+    before = files_below(mesh, "applied")
+    done = mesh.osm(verb, "-f", "-", input=good + text, check=False)
+    assert done.returncode == 1 and done.stdout == "", done
+    assert all(w in done.stderr for w in words), done.stderr
+    assert files_below(mesh, "applied") == before
+    calls_work(mesh)
+
+
+def files_below(mesh, folder):
+    return {p.name: p.read_text() for p in (mesh.state / mesh.name / folder).iterdir()}
+
+
+def test_apply_of_no_file_or_a_folder(mesh):
+    for path, word in ((mesh.dir / "gone.yaml", "No such file"), (mesh.dir, "found a folder")):
+        done = mesh.osm("apply", "-f", path, check=False)
+        assert done.returncode == 1 and str(path) in done.stderr and word in done.stderr, done
+    assert "-f FILE" in mesh.osm("apply", check=False).stderr
+
+
+# --- logs, exec, proxy get ---
+
+def test_exec_gives_output_and_exit_code(mesh):
+    done = mesh.osm("exec", "town/alice", "--", "/bin/sh", "-c", "cat; echo no >&2; exit 7",
+                    input="yes", check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "yes", "no\n")
+    killed = mesh.osm("exec", "alice", "--", "/bin/sh", "-c", "kill -9 $$", check=False)
+    assert killed.returncode == 128 + 9
+    gone = mesh.osm("exec", "alice", "--", "/no/such/program", check=False)
+    assert gone.returncode in (1, 126, 127) and "/no/such/program" in gone.stderr, gone
+    name = mesh.pod_of("town/alice")["name"]
+    assert mesh.execute(name, "/bin/hostname").stdout == f"{name}\n"
+
+
+def test_logs_are_those_of_the_container(mesh):
+    app = container(mesh, "shop/server", "app")["pid"]
+    out = f"/proc/{app}/fd/1"
+    word = f"written by {app}"
+    with open(out, "w") as f:
+        f.write(f"first\n{word}\n")
+    eventually(lambda: (mesh.logs("shop/server").endswith(f"first\n{word}\n"),
+                        mesh.logs("shop/server")))
+    assert mesh.osm("logs", "server", "--tail", "1").stdout == f"{word}\n"
+    assert word not in mesh.logs("server", "envoy")
+    done = mesh.osm("logs", "server", "-c", "nobody", check=False)
+    assert done.returncode == 1 and 'has no container "nobody"' in done.stderr, done
+
+
+@pytest.mark.parametrize("line", [["logs", "POD"], ["exec", "POD", "--", "/bin/true"],
+                                  ["proxy", "get", "stats", "POD"]])
+def test_an_unknown_pod(mesh, line):
+    for pod in ("ghost", "shop/ghost", "ghosts/server"):
+        words = [pod if w == "POD" else w for w in line]
+        whole = [conftest.OSM, "local", *words[:1 + (words[0] == "proxy")], "--name", mesh.name,
+                 "--state-dir", mesh.state, *words[1 + (words[0] == "proxy"):]]
+        done = subprocess.run(whole, text=True, capture_output=True, timeout=60)
+        assert done.returncode == 1 and done.stdout == "", done
+        assert done.stderr == (f'osm: there is no pod or workload "{pod}"; see: '
+                               "osm local status\n")
+
+
+def test_proxy_get(mesh):
+    for pod in ("alice", "town/alice", mesh.pod_of("town/alice")["name"]):
+        assert mesh.proxy_get(pod, "ready") == "LIVE\n"
+    assert json.loads(mesh.proxy_get("alice", "server_info"))["state"] == "LIVE"
+    line = [conftest.OSM, "local", "proxy", "get", "--name", mesh.name, "--state-dir", mesh.state,
+            "no/such/page", "alice"]
+    done = subprocess.run(line, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 1 and "invalid path" in done.stderr, done
+
+
+# --- kinds of workloads ---
+
+def pods_of(mesh, workload):
+    return [p for p in mesh.status()["pods"] if p["workload"] == workload]
+
+
+def workload_ready(mesh, workload, n):
+    found = pods_of(mesh, workload)
+    return len(found) == n and all(p["ready"] for p in found)
+
+
+def pod_template(name, command, **spec):
+    return {"metadata": {"labels": {"app": name}},
+            "spec": {"serviceAccountName": name, **spec,
+                     "containers": [{"name": "app", "image": "test/none", "command": command}]}}
+
+
+@contextlib.contextmanager
+def added(mesh, name, *objects):
+    """Objects in a file of their own, which leaves at the end with all that it made."""
+    file = mesh.dir / f"{name}.yaml"
+    m.write(file, m.account("town", name), *objects)
+    yield file
+    file.unlink()
+    eventually(lambda: (not any(p["name"].startswith(name) for p in mesh.status()["pods"]),
+                        mesh.status()))
+
+
+def job(name, command, **spec):
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "town"},
+            "spec": {"template": pod_template(name, command, restartPolicy="Never"), **spec}}
+
+
+def test_a_job_runs_to_its_end(mesh):
+    """Through its sidecar, which ends with it."""
+    call_once = [sys.executable, str(conftest.HERE / "call.py"), "http", "server.shop", "8001"]
+    with added(mesh, "clean", job("clean", call_once)):
+        def over():
+            found = pods_of(mesh, "Job/clean")
+            return [p["phase"] for p in found] == ["Succeeded"], mesh.status()
+        eventually(over)
+        assert '"ok": true' in mesh.logs("clean")
+        eventually(lambda: is_ready(mesh))  # a job that is done holds up nothing
+
+
+def test_a_job_that_fails_is_tried_again_and_given_up(mesh):
+    with added(mesh, "fail", job("fail", ["/bin/false"], backoffLimit=1)):
+        def over():
+            return [p["phase"] for p in pods_of(mesh, "Job/fail")] == ["Failed"] * 2, mesh.status()
+        eventually(over)
+        assert not mesh.status()["ready"]
+        calls_work(mesh)
+
+
+def test_a_stateful_set_has_names_and_addresses(mesh):
+    service = m.service("town", "kept", {"app": "kept"},
+                        [{"name": "web", "port": 8001, "appProtocol": "http"}], clusterIP="None")
+    echo = [sys.executable, str(conftest.HERE / "echo.py"), "--name", "kept", "--http", "8001"]
+    kept = {"apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "kept", "namespace": "town"},
+            "spec": {"serviceName": "kept", "replicas": 2,
+                     "selector": {"matchLabels": {"app": "kept"}},
+                     "template": pod_template("kept", echo)}}
+    with added(mesh, "kept", service, kept) as file:
+        eventually(lambda: (workload_ready(mesh, "StatefulSet/kept", 2), mesh.status()))
+        assert sorted(p["name"] for p in pods_of(mesh, "StatefulSet/kept")) == ["kept-0", "kept-1"]
+
+        def reached(host):
+            seen = mesh.call("town/alice", "http", host, 8001)
+            return seen["ok"] and seen["name"] == "kept", seen
+        for host in ("kept-0.kept.town", "kept-1.kept.town", "kept.town"):
+            eventually(lambda h=host: reached(h))
+        kept["spec"]["replicas"] = 1
+        m.write(file, m.account("town", "kept"), service, kept)
+        eventually(lambda: ([p["name"] for p in pods_of(mesh, "StatefulSet/kept")] == ["kept-0"],
+                            mesh.status()))
+
+
+def test_a_bare_pod(mesh):
+    bare = pod_template("bare", ["/bin/sleep", "infinity"])
+    bare["metadata"].update(name="bare", namespace="town")
+    with added(mesh, "bare", {"apiVersion": "v1", "kind": "Pod", **bare}):
+        eventually(lambda: (any(p["name"] == "bare" and p["ready"] for p in mesh.status()["pods"]),
+                            mesh.status()))
+        seen = mesh.call("town/bare", "http", "server.shop", 8001)
+        assert seen["ok"], seen
+
+
+def test_a_deployment_is_scaled_in_its_file(mesh):
+    """Pods that stay are those that were there; calls reach all of them, and work all the time."""
+    def scale(n):
+        objects = [o for o in apps() if not (o["kind"] == "Deployment" and
+                                             o["metadata"]["name"] == "server")]
+        server = next(o for o in m.echo("shop", "server", replicas=n) if o["kind"] == "Deployment")
+        m.write(mesh.dir / "apps.yaml", *objects, server)
+        eventually(lambda: (workload_ready(mesh, "Deployment/server", n), mesh.status()))
+        return {p["name"]: p["ip"] for p in pods_of(mesh, "Deployment/server")}
+
+    one = scale(1)
+    three = scale(3)
+    assert one.items() <= three.items()
+    eventually(lambda: is_ready(mesh))
+    for _ in range(10):
+        assert call(mesh)["ok"]
+    again = scale(1)
+    assert again.items() <= three.items()
+    calls_work(mesh)
+    scale(0)
+    calls_work(mesh, work=False)
+    scale(1)
+    calls_work(mesh)
+
+
+# --- a full disk ---
+
+@pytest.fixture
+def tiny(own):
+    """A mesh whose state has 4 MB."""
+    own.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", own.state],
+                   check=True)
+    yield own
+    own.osm("down", check=False)
+    subprocess.run(["umount", own.state], check=True)
+    own.state.rmdir()
+
+
+def fill_up(folder):
+    """All of it, to the last byte and the last file."""
+    with contextlib.suppress(OSError), open(folder / "ballast", "wb", buffering=0) as f:
+        for size in (65536, 4096, 512, 1):
+            with contextlib.suppress(OSError):
+                while f.write(b"x" * size):
+                    pass
+    with contextlib.suppress(OSError):
+        for n in range(100000):
+            (folder / f"ballast-{n}").touch()
+
+
+def empty(folder):
+    for file in folder.glob("ballast*"):
+        file.unlink()
+
+
+FULL = "No space left on device"
+
+
+def test_a_full_disk_stops_nothing_that_worked(tiny):
+    tiny.up()
+    calls_work(tiny)
+    before = pods(tiny)
+    fill_up(tiny.state)
+    m.write(tiny.dir / "bob.yaml", *m.client("town", "bob"))
+
+    def told():
+        status = tiny.status()
+        said = [status["problem"]] + [f["text"] for f in status["findings"]]
+        return any(FULL in s and str(tiny.state) in s for s in said), status
+    eventually(told)
+    shown = tiny.osm("status", check=False)
+    assert shown.returncode == 1 and FULL in shown.stdout + shown.stderr, shown
+    calls_work(tiny)
+    assert before.items() <= pods(tiny).items()
+    done = apply(tiny, m.mesh_config(permissive=False), check=False)
+    assert done.returncode == 1 and FULL in done.stderr and "applied" in done.stderr, done
+    again = tiny.up(check=False, wait=False)
+    assert again.returncode in (0, 1) and (again.returncode == 0 or FULL in again.stderr), again
+    fill(tiny, permissive=False)  # policy is read from the user's folder, which isn't full
+    calls_work(tiny, work=False)
+    fill(tiny)
+    calls_work(tiny)
+
+    empty(tiny.state)
+    eventually(lambda: (workload_ready(tiny, "Deployment/bob", 1), tiny.status()))
+    eventually(lambda: is_ready(tiny))
+    assert before.items() <= pods(tiny).items()
+    apply(tiny, m.mesh_config(permissive=False))
+    calls_work(tiny, work=False)
+
+
+def test_a_killed_container_comes_back_on_a_full_disk(tiny):
+    tiny.up()
+    fill_up(tiny.state)
+    for name in ("app", "envoy"):
+        old = container(tiny, "shop/server", name)["pid"]
+        os.kill(old, signal.SIGKILL)
+        eventually(lambda n=name, o=old: (container(tiny, "shop/server", n)["pid"] not in (0, o),
+                                          tiny.status()))
+    calls_work(tiny)
+
+
+def test_a_killed_controller_comes_back_on_a_full_disk(tiny):
+    tiny.up()
+    fill_up(tiny.state)
+    old = controller_of(tiny)
+    os.kill(old, signal.SIGKILL)
+    eventually(lambda: (controller_of(tiny) not in (0, old), tiny.status()))
+    fill(tiny, permissive=False)
+    calls_work(tiny, work=False)
+    empty(tiny.state)
+    eventually(lambda: is_ready(tiny))
+
+
+def test_up_on_a_full_disk(tiny):
+    fill_up(tiny.state)
+    done = tiny.up(check=False)
+    assert done.returncode == 1 and FULL in done.stderr and str(tiny.state) in done.stderr, done
+    empty(tiny.state)
+    tiny.up()
+    calls_work(tiny)
