@@ -40,15 +40,39 @@ static int end_daemon(const struct state *s, struct err *e)
                : err_set(e, "the mesh's process %d doesn't end; try again", (int)pid);
 }
 
+/* Ends the runtime, also one that is just being started; who starts one from now on waits. */
+static int shut(const struct state *s, int *lock, struct err *e)
+{
+    AUTO(free) char *path = state_path(s, "daemon.pid");
+    int64_t end = clock_mono_ms() + DOWN_MS;
+    while (access(path, F_OK) == 0) {
+        if (state_daemon(s) != 0 && end_daemon(s, e) < 0) {
+            return -1;
+        }
+        if (state_lock(s, lock, e) < 0) {
+            return -1;
+        }
+        if (*lock >= 0) {
+            return 0;
+        }
+        if (clock_mono_ms() >= end) {
+            return err_set(e, "another command starts or ends mesh \"%s\"; try again", s->name);
+        }
+        usleep(20000);
+    }
+    return 0;
+}
+
 int local_down_run(const struct args *args, struct err *e)
 {
     AUTO(state_done) struct state s = {0};
+    AUTO_FD int lock = -1;
     int links = 0;
     if (local_open(&s, e) < 0) {
         return -1;
     }
     bool existed = state_exists(&s);
-    if (state_daemon(&s) != 0 && end_daemon(&s, e) < 0) {
+    if (shut(&s, &lock, e) < 0) {
         return -1;
     }
     if (runtime_remove_links(&s, &links, e) < 0 || state_remove(s.dir, e) < 0) {

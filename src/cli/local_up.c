@@ -164,14 +164,23 @@ int local_daemon_run(const struct args *args, struct err *e)
     return local_open(&s, e) < 0 ? -1 : runtime_run(&s, e);
 }
 
-static void become_daemon(const struct state *s, const char *log) __attribute__((noreturn));
-static void become_daemon(const struct state *s, const char *log)
+/* Standard streams and the lock; the latter is closed on exec unless it is duplicated. */
+static int keep_only(int lock)
 {
+    int moved = lock == STATE_LOCK_FD ? fcntl(lock, F_SETFD, 0) : dup2(lock, STATE_LOCK_FD);
+    return moved < 0 ? -1 : close_range(STATE_LOCK_FD + 1, ~0U, 0);
+}
+
+static void become_daemon(const struct state *s, const char *log, int lock)
+    __attribute__((noreturn));
+static void become_daemon(const struct state *s, const char *log, int lock)
+{
+    struct err none = ERR_INIT;
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     setsid();
-    if (null >= 0 && out >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 &&
-        close_range(3, ~0U, 0) == 0 && chdir("/") == 0) {
+    if (state_sign(lock, &none) == 0 && null >= 0 && out >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 &&
+        keep_only(lock) == 0 && chdir("/") == 0) {
         execl("/proc/self/exe", "osm", "local", "daemon", "--name", s->name, "--state-dir", s->base,
               NULL);
     }
@@ -203,25 +212,47 @@ static int last_words(const char *log, struct err *e)
     return result;
 }
 
-static int start_daemon(const struct state *s, struct err *e)
+/* Leaves 0 in *ret when another process is at it. What is wanted is kept first: on a full disk
+ * nothing is started. */
+static int fork_daemon(const struct state *s, const struct run_options *o, const char *log,
+                       pid_t *ret, struct err *e)
 {
-    AUTO(free) char *log = state_path(s, "daemon.log");
-    if (state_make(s, e) < 0) {
+    AUTO_FD int lock = -1;
+    AUTO(free) char *path = state_path(s, "run.json");
+    struct buf text;
+    if (state_make(s, e) < 0 || state_lock(s, &lock, e) < 0) {
+        return -1;
+    }
+    if (lock < 0) {
+        return 0;
+    }
+    buf_init(&text, LIMIT_CONTROL_REQUEST_BYTES);
+    run_options_write(o, &text);
+    int result = state_write(path, buf_str(&text), 0600, e);
+    buf_done(&text);
+    if (result < 0) {
         return -1;
     }
     pid_t pid = fork();
-    if (pid < 0) {
-        return err_errno(e, "can't start a process");
-    }
     if (pid == 0) {
-        become_daemon(s, log);
+        become_daemon(s, log, lock);
     }
+    *ret = pid;
+    return pid < 0 ? err_errno(e, "can't start a process") : 0;
+}
+
+static int start_daemon(const struct state *s, const struct run_options *o, struct err *e)
+{
+    AUTO(free) char *log = state_path(s, "daemon.log");
+    pid_t pid = 0;
     for (int64_t end = clock_mono_ms() + START_MS; clock_mono_ms() < end;) {
+        if (pid == 0 && fork_daemon(s, o, log, &pid, e) < 0) {
+            return -1;
+        }
         if (answers(s)) {
             return 0;
         }
-        /* It ended at once: another `up` may have been first. */
-        if (waitpid(pid, NULL, WNOHANG) == pid && state_daemon(s) == 0) {
+        if (pid > 0 && waitpid(pid, NULL, WNOHANG) == pid) {
             return last_words(log, e);
         }
         usleep(20000);
@@ -394,7 +425,7 @@ int local_up_run(const struct args *args, struct err *e)
         printf("mesh \"%s\": starting\n", s.name);
         fflush(stdout);
         started = true;
-        result = start_daemon(&s, e);
+        result = start_daemon(&s, &o, e);
     }
     if (result == 0) {
         result = post_options(&s, &o, e);

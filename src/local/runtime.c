@@ -416,14 +416,9 @@ static void stop(struct runtime *r)
 
 int runtime_run(const struct state *state, struct err *e)
 {
-    int lock;
-    bool ours;
     umask(022);
-    if (state_make(state, e) < 0 || state_claim(state, &lock, &ours, e) < 0) {
+    if (state_inherit(state, e) < 0) {
         return -1;
-    }
-    if (!ours) {
-        return 0;
     }
     struct runtime *r = NEW(struct runtime);
     r->state = *state;
@@ -436,6 +431,5 @@ int runtime_run(const struct state *state, struct err *e)
     }
     stop(r);
     free(r);
-    close(lock);
     return result;
 }

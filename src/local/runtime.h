@@ -8,7 +8,7 @@
 #include "local/state.h"
 
 /* Runs until it is told to end (POST /down, SIGTERM). Waits for options (POST /up) before it does
- * anything visible. 0 at once when another process is the runtime of this folder. */
+ * anything visible. The folder is there, its lock was inherited. */
 int runtime_run(const struct state *state, struct err *e);
 
 /* The name of the mesh's bridge and the mark on its network links. */

@@ -232,26 +232,42 @@ pid_t state_daemon(const struct state *s)
     return (pid_t)pid;
 }
 
-int state_claim(const struct state *s, int *ret_fd, bool *ret, struct err *e)
+/* A lock on a file that was deleted meanwhile keeps nobody out. */
+static bool is_pid_file(const struct state *s, int fd)
+{
+    AUTO(free) char *path = state_path(s, "daemon.pid");
+    struct stat open_one, named;
+    return fstat(fd, &open_one) == 0 && S_ISREG(open_one.st_mode) && lstat(path, &named) == 0 &&
+           open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+int state_lock(const struct state *s, int *ret, struct err *e)
 {
     AUTO(free) char *path = state_path(s, "daemon.pid");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
         return err_errno(e, "can't write %s", path);
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_pid_file(s, fd)) {
         close(fd);
-        *ret = false;
-        return 0;
+        fd = -1;
     }
+    *ret = fd;
+    return 0;
+}
+
+int state_sign(int lock, struct err *e)
+{
     char text[64];
     int n = snprintf(text, sizeof(text), "%d %llu\n", (int)getpid(), state_process_start(getpid()));
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-        int result = err_errno(e, "can't write %s", path);
-        close(fd);
-        return result;
-    }
-    *ret_fd = fd;
-    *ret = true;
-    return 0;
+    return ftruncate(lock, 0) < 0 || pwrite(lock, text, (size_t)n, 0) != n
+               ? err_errno(e, "can't write daemon.pid")
+               : 0;
+}
+
+int state_inherit(const struct state *s, struct err *e)
+{
+    return is_pid_file(s, STATE_LOCK_FD) && fcntl(STATE_LOCK_FD, F_SETFD, FD_CLOEXEC) == 0
+               ? 0
+               : err_set(e, "this process is for `osm local up` to start");
 }

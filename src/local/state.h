@@ -49,8 +49,14 @@ int state_make_dir(const char *path, mode_t mode, struct err *e);
 unsigned long long state_process_start(pid_t pid);
 /* The runtime's process, 0 when it doesn't run. */
 pid_t state_daemon(const struct state *s);
-/* Says that the calling process is the runtime, as long as the descriptor is open. False in *ret
- * when another one is. */
-int state_claim(const struct state *s, int *ret_fd, bool *ret, struct err *e);
+
+/* Who holds the lock may start the runtime, be it, or take the folder away. It stays with the
+ * descriptor and those that children get from it. *ret is -1 when another process has it. */
+int state_lock(const struct state *s, int *ret, struct err *e);
+/* Says that the calling process, or what it becomes by exec, is the runtime. */
+int state_sign(int lock, struct err *e);
+/* The runtime gets its lock from who started it, as this descriptor. */
+enum { STATE_LOCK_FD = 3 };
+int state_inherit(const struct state *s, struct err *e);
 
 #endif
