@@ -18,16 +18,19 @@ static const struct value *told(const struct runtime *r, const char *what)
     return list && list->type == VALUE_ARRAY ? list : NULL;
 }
 
-/* The controller's word on the sidecar of a pod; NULL when it doesn't know it. */
+/* The controller's word on the sidecar of a pod; NULL when it doesn't know it. A sidecar that is
+ * being replaced is there twice: what is wrong with one counts. */
 static const struct value *proxy_of(const struct runtime *r, const char *uuid)
 {
-    const struct value *list = told(r, "proxies");
+    const struct value *list = told(r, "proxies"), *found = NULL;
     for (size_t i = 0; list && i < list->array.len; i++) {
-        if (str_is(value_string_at(&list->array.at[i], "uuid"), uuid)) {
-            return &list->array.at[i];
+        const struct value *proxy = &list->array.at[i];
+        if (str_is(value_string_at(proxy, "uuid"), uuid) &&
+            (!found || str_is(value_string_at(proxy, "state"), "refused"))) {
+            found = proxy;
         }
     }
-    return NULL;
+    return found;
 }
 
 static struct str refusal_of(const struct value *proxy)

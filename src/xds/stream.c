@@ -1,6 +1,7 @@
 /* The discovery stream of one proxy. */
 #include "xds/stream.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -154,13 +155,28 @@ static void forget_refusals(struct stream *s, enum xds_type t)
     }
 }
 
-/* Envoy names the resources that it refuses in most of its words. */
-static bool names_resource(const char *error, const struct resource *r)
+static bool in_name(char c)
 {
-    return r->name_len > 0 && strstr(error, r->name) != NULL;
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("-_|/", c));
 }
 
-static void on_refusal(struct channel *c, const struct response *r, struct str error)
+/* Envoy names the resources that it refuses in most of its words. "a/b|80" isn't named by "a/b|8080"
+ * or "a/b|80|local". */
+static bool names_resource(const char *error, const struct resource *r)
+{
+    const char *at = r->name_len > 0 ? strstr(error, r->name) : NULL;
+    for (; at; at = strstr(at + 1, r->name)) {
+        if ((at == error || !in_name(at[-1])) && !in_name(at[r->name_len])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In the delta protocol those that aren't to blame are sent again without the others. In the state
+ * of the world that can't be said: what is left out is deleted. There Envoy takes what is good of a
+ * refused response, and nothing is sent until something differs. */
+static void on_refusal(struct channel *c, const struct response *r, bool delta, struct str error)
 {
     free(c->error);
     size_t len = error.len < LIMIT_ADS_REFUSAL_TEXT ? error.len : LIMIT_ADS_REFUSAL_TEXT;
@@ -169,13 +185,13 @@ static void on_refusal(struct channel *c, const struct response *r, struct str e
     VEC_EACH(r->resources, x) {
         named += names_resource(c->error, *x);
     }
-    bool narrow = named == 0 && r->resources.len > 1;
+    bool narrow = delta && named == 0 && r->resources.len > 1;
     c->one_by_one |= narrow;
     VEC_EACH(r->resources, x) {
         bool guilty = named > 0 ? names_resource(c->error, *x) : !narrow;
         if (guilty) {
             refuse(c, *x);
-        } else {
+        } else if (delta) {
             ID_ADD(c->fresh, (*x)->id);
         }
     }
@@ -299,7 +315,7 @@ static bool take_answer(struct stream *s, enum xds_type t, const struct discover
         return s->delta;
     }
     if (q->refused) {
-        on_refusal(c, c->in_flight, q->error);
+        on_refusal(c, c->in_flight, s->delta, q->error);
         *refused = t;
     } else {
         forget_refusals(s, t);

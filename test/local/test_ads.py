@@ -1,0 +1,220 @@
+"""The discovery service as a client of our own sees it: both ways of the protocol, identities,
+refusals. The client has the certificate of a pod's sidecar."""
+import queue
+import re
+import subprocess
+import threading
+
+import grpc
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+from google.rpc import code_pb2, status_pb2
+
+import manifests as m
+from test_traffic import eventually
+
+TYPES = "type.googleapis.com/"
+CDS = TYPES + "envoy.config.cluster.v3.Cluster"
+LDS = TYPES + "envoy.config.listener.v3.Listener"
+EDS = TYPES + "envoy.config.endpoint.v3.ClusterLoadAssignment"
+SDS = TYPES + "envoy.extensions.transport_sockets.tls.v3.Secret"
+TIMEOUT = 20
+
+
+@pytest.fixture(scope="module")
+def mesh(new_mesh):
+    mesh = new_mesh("ads")
+    objects = [m.namespace("shop"), m.namespace("town")]
+    objects += m.client("shop", "server") + m.client("town", "alice") + m.client("town", "bob")
+    ports = [{"name": "http", "port": 80}, {"name": "tcp-x", "port": 90}]
+    objects.append(m.service("shop", "server", {"app": "server"}, ports))
+    m.write(mesh.dir / "apps.yaml", *objects)
+    m.write(mesh.dir / "policy.yaml", m.mesh_config(permissive=True))
+    mesh.up()
+    yield mesh
+    mesh.down()
+
+
+def files_of(mesh, workload):
+    pod = mesh.pod_of(workload)
+    return (mesh.state / mesh.name / "pods" / f"{pod['namespace']}_{pod['name']}" / "volumes" /
+            "envoy-bootstrap-config-volume")
+
+
+def connect(mesh, workload="town/alice", key=None, chain=None):
+    files = files_of(mesh, workload)
+    address = re.search(rf"address: \"?([0-9.]+)\"?\s+port_value: {mesh.port}",
+                        (files / "bootstrap.yaml").read_text()).group(1)
+    credentials = grpc.ssl_channel_credentials(
+        (files / "cacert.pem").read_bytes(),
+        *((key or (files / "sds_key.pem").read_bytes(),
+           chain or (files / "sds_cert.pem").read_bytes()) if key != b"" else (None, None)))
+    return grpc.secure_channel(f"{address}:{mesh.port}", credentials,
+                               [("grpc.ssl_target_name_override", "ads.cluster.local")])
+
+
+class Stream:
+    """One open stream; `ask` sends, `next` waits for an answer of a type and acknowledges it."""
+
+    def __init__(self, channel, delta, node="who I say I am"):
+        stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
+        self.delta, self.out, self.seen = delta, queue.Queue(), queue.Queue()
+        self.node = node
+        call = stub.DeltaAggregatedResources if delta else stub.StreamAggregatedResources
+        self.call = call(iter(self.out.get, None))
+        self.names, self.versions = {}, {}
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        try:
+            for answer in self.call:
+                self.seen.put(answer)
+        except grpc.RpcError as e:
+            self.seen.put(e)
+
+    def request(self, type_url, **more):
+        kind = discovery_pb2.DeltaDiscoveryRequest if self.delta else discovery_pb2.DiscoveryRequest
+        request = kind(type_url=type_url, **more)
+        request.node.id = self.node
+        self.out.put(request)
+
+    def ask(self, type_url, names=()):
+        self.names[type_url] = list(names)
+        if self.delta:
+            self.request(type_url, resource_names_subscribe=names)
+        else:
+            self.request(type_url, resource_names=names)
+
+    def answer(self, got, error=None):
+        detail = {"error_detail": status_pb2.Status(code=code_pb2.INVALID_ARGUMENT,
+                                                    message=error)} if error else {}
+        if self.delta:
+            self.request(got.type_url, response_nonce=got.nonce, **detail)
+        else:
+            version = self.versions.get(got.type_url, "") if error else got.version_info
+            self.versions[got.type_url] = version
+            self.request(got.type_url, response_nonce=got.nonce, version_info=version,
+                         resource_names=self.names[got.type_url], **detail)
+
+    def next(self, type_url, acknowledge=True):
+        while True:
+            got = self.seen.get(timeout=TIMEOUT)
+            if isinstance(got, grpc.RpcError):
+                raise got
+            if acknowledge:
+                self.answer(got)
+            if got.type_url == type_url:
+                return got
+
+    def resources(self, got):
+        """name -> packed resource of an answer."""
+        if self.delta:
+            return {r.name: r.resource for r in got.resources}
+        found = {}
+        for r in got.resources:
+            cluster = cluster_pb2.Cluster()
+            found[cluster.name if r.Unpack(cluster) else len(found)] = r
+        return found
+
+    def close(self):
+        self.out.put(None)
+        self.call.cancel()
+
+
+@pytest.fixture(params=[False, True], ids=["state-of-the-world", "delta"])
+def stream(mesh, request):
+    m.write(mesh.dir / "policy.yaml", m.mesh_config(permissive=True))
+    with connect(mesh) as channel:
+        stream = Stream(channel, request.param)
+        yield stream
+        stream.close()
+
+
+def test_clusters_come_and_follow_the_policy(mesh, stream):
+    stream.ask(CDS)
+    assert "shop/server|80" in stream.resources(stream.next(CDS))
+    m.write(mesh.dir / "policy.yaml", m.mesh_config())
+    got = stream.next(CDS)
+    if stream.delta:
+        assert "shop/server|80" in got.removed_resources
+    else:
+        assert "shop/server|80" not in stream.resources(got)
+
+
+def test_only_what_was_asked_for_comes(stream):
+    stream.ask(EDS, ["shop/server|80", "shop/nothing|80"])
+    got = stream.next(EDS)
+    names = [r.name for r in got.resources] if stream.delta else len(got.resources)
+    assert names == (["shop/server|80"] if stream.delta else 1)
+
+
+def test_the_certificate_says_who_asks(mesh, stream):
+    stream.node = files_of(mesh, "shop/server").parent.name
+    stream.ask(LDS)
+    got = stream.next(LDS)
+    text = b"".join(r.SerializeToString() for r in got.resources)
+    assert b"rds-inbound.shop/server" not in text, "alice got the server's listener"
+
+
+def test_secrets_are_ones_own(stream):
+    stream.ask(SDS, ["service-cert"])
+    got = stream.next(SDS)
+    text = b"".join(r.SerializeToString() for r in got.resources)
+    assert text.count(b"PRIVATE KEY") == 2  # begin and end
+    certificate = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName"],
+                                 input=text[text.index(b"-----BEGIN CERT"):], check=True,
+                                 capture_output=True).stdout.decode()
+    assert "spiffe://cluster.local/alice/town" in certificate
+
+
+def test_what_is_refused_is_shown_and_not_sent_again(mesh, stream):
+    words = f"shop/server|80 is no good in {'delta' if stream.delta else 'sotw'}"
+    stream.ask(CDS)
+    stream.answer(stream.next(CDS, acknowledge=False), error=words)
+
+    def shown():
+        sidecar = mesh.pod_of("town/alice")["sidecar"]
+        return words in sidecar, sidecar
+    eventually(shown)
+    # Other types go on meanwhile, and what was refused doesn't come again.
+    stream.ask(EDS, ["shop/server|80"])
+    while (got := stream.seen.get(timeout=TIMEOUT)).type_url != EDS:
+        assert stream.delta and "shop/server|80" not in stream.resources(got)
+        stream.answer(got)
+    stream.answer(got)
+    # A change is sent, and ends it.
+    m.write(mesh.dir / "policy.yaml", m.mesh_config())
+    stream.next(CDS)
+    eventually(lambda: ((state := mesh.pod_of("town/alice")["sidecar"]) == "synced", state))
+
+
+def test_without_a_certificate_nobody_gets_anything(mesh):
+    with connect(mesh, key=b"") as channel:
+        with pytest.raises(grpc.RpcError) as e:
+            stream = Stream(channel, False)
+            stream.ask(CDS)
+            stream.next(CDS)
+        assert e.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_certificate_of_another_mesh_is_refused(mesh, tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj",
+                    "/CN=alice.town.cluster.local", "-keyout", tmp_path / "key", "-out",
+                    tmp_path / "cert"], check=True, capture_output=True)
+    with connect(mesh, key=(tmp_path / "key").read_bytes(),
+                 chain=(tmp_path / "cert").read_bytes()) as channel:
+        with pytest.raises(grpc.RpcError) as e:
+            stream = Stream(channel, True)
+            stream.ask(CDS)
+            stream.next(CDS)
+        assert e.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_another_service_is_unimplemented(mesh):
+    with connect(mesh) as channel:
+        with pytest.raises(grpc.RpcError) as e:
+            channel.unary_unary("/envoy.service.health.v3.HealthDiscoveryService/FetchHealthCheck")(
+                b"", timeout=TIMEOUT)
+        assert e.value.code() == grpc.StatusCode.UNIMPLEMENTED
