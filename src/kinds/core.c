@@ -15,6 +15,11 @@ const struct field service_account_fields[] = {
 static const char *const service_types[] = {"ClusterIP", "NodePort", "LoadBalancer", "ExternalName",
                                             NULL};
 
+static const char *const ip_families[] = {"IPv4", "IPv6", NULL};
+static const char *const ip_family_policies[] = {"SingleStack", "PreferDualStack",
+                                                 "RequireDualStack", NULL};
+static const struct field ip_family_item = {.type = FIELD_STRING, .words = ip_families};
+
 static const struct field service_port_fields[] = {
     {"name", FIELD_STRING, AT(service_port, name), .format = &format_dns_label},
     {"appProtocol", FIELD_STRING, AT(service_port, app_protocol)},
@@ -30,13 +35,14 @@ static const struct field service_spec_fields[] = {
     {"type", FIELD_STRING, AT(service, type), .words = service_types, .initial = "ClusterIP"},
     {"clusterIP", FIELD_STRING, AT(service, cluster_ip)},
     {"clusterIPs", FIELD_LIST, AT(service, cluster_ips), .item = &text_item},
+    {"ipFamilies", FIELD_LIST, AT(service, ip_families), .item = &ip_family_item},
+    {"ipFamilyPolicy", FIELD_STRING, AT(service, ip_family_policy), .words = ip_family_policies},
     {"selector", FIELD_MAP, AT(service, selector), .key_format = &format_label_key},
     {"ports", FIELD_LIST, AT(service, ports), .fields = service_port_fields,
      .size = sizeof(struct service_port), .unique = "name"},
     {"publishNotReadyAddresses", FIELD_BOOL, AT(service, publish_not_ready_addresses)},
     IGNORED("allocateLoadBalancerNodePorts externalIPs externalName externalTrafficPolicy "
-            "healthCheckNodePort internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass "
-            "loadBalancerIP loadBalancerSourceRanges sessionAffinity sessionAffinityConfig "
+            "healthCheckNodePort internalTrafficPolicy loadBalancerClass loadBalancerIP loadBalancerSourceRanges sessionAffinity sessionAffinityConfig "
             "trafficDistribution topologyKeys"),
     FIELDS_END,
 };

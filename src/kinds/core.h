@@ -30,6 +30,8 @@ struct service {
     struct str type;       /* ClusterIP by default, NodePort, LoadBalancer, ExternalName */
     struct str cluster_ip; /* "None": headless; empty: not assigned yet */
     struct strs cluster_ips;
+    struct strs ip_families;     /* IPv4, IPv6; empty: IPv4 */
+    struct str ip_family_policy; /* SingleStack, PreferDualStack, RequireDualStack, or empty */
     struct pairs selector;
     LIST(struct service_port) ports;
     bool publish_not_ready_addresses;

@@ -47,6 +47,8 @@ int addresses_init(struct addresses *a, struct netlink *host, const char *name, 
     a->pods6.bytes[0] = 0xfd;
     memcpy(a->pods6.bytes + 1, &hash, 5);
     a->pods6.bytes[7] = 1;
+    a->services6 = a->pods6;
+    a->services6.bytes[7] = 2;
     /* The first is the network's, the second the gateway's. */
     a->pod_used[0] = a->pod_used[1] = a->pod_used[ADDRESSES_COUNT - 1] = true;
     a->service_used[0] = a->service_used[ADDRESSES_COUNT - 1] = true;
@@ -99,7 +101,8 @@ struct ip addresses_pod6(const struct addresses *a, int number)
     return ip_plus(&a->pods6, (uint32_t)number);
 }
 
-int addresses_service(struct addresses *a, struct str service, struct ip *ret, struct err *e)
+int addresses_service(struct addresses *a, struct str service, struct ip *ret4, struct ip *ret6,
+                      struct err *e)
 {
     uintptr_t known = (uintptr_t)map_find(&a->services, service);
     for (uint32_t i = 0; known == 0 && i < ADDRESSES_COUNT; i++) {
@@ -114,7 +117,8 @@ int addresses_service(struct addresses *a, struct str service, struct ip *ret, s
         return err_set(e, "Service %.*s: expected at most %d services, found more",
                        STR_ARG(service), ADDRESSES_COUNT - 2);
     }
-    *ret = ip_plus(&a->services4, (uint32_t)known);
+    *ret4 = ip_plus(&a->services4, (uint32_t)known);
+    *ret6 = ip_plus(&a->services6, (uint32_t)known);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* Which addresses a local mesh uses. Pods get one of an IPv4 /20 and one of an IPv6 /64 of their
- * mesh; services one of another /20, where nobody answers: calls there are caught inside the pod.
- */
+ * mesh; services one of another /20 and another /64, where nobody answers: calls there are caught inside
+ * the pod. */
 #ifndef OSM_LOCAL_ADDRESSES_H
 #define OSM_LOCAL_ADDRESSES_H
 
@@ -14,7 +14,7 @@ struct netlink;
 enum { ADDRESSES_PREFIX4 = 20, ADDRESSES_PREFIX6 = 64, ADDRESSES_COUNT = 1 << 12 };
 
 struct addresses {
-    struct ip pods4, pods6, services4;
+    struct ip pods4, pods6, services4, services6;
     bool pod_used[ADDRESSES_COUNT];
     int next_pod;
     bool service_used[ADDRESSES_COUNT];
@@ -32,8 +32,9 @@ int addresses_take_pod(struct addresses *a);
 void addresses_release_pod(struct addresses *a, int number);
 struct ip addresses_pod4(const struct addresses *a, int number);
 struct ip addresses_pod6(const struct addresses *a, int number);
-/* The same service gets the same address as long as it isn't forgotten. */
-int addresses_service(struct addresses *a, struct str service, struct ip *ret, struct err *e);
+/* The same service gets the same addresses as long as it isn't forgotten. */
+int addresses_service(struct addresses *a, struct str service, struct ip *ret4, struct ip *ret6,
+                      struct err *e);
 void addresses_forget_service(struct addresses *a, struct str service);
 
 #endif

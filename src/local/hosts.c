@@ -22,26 +22,51 @@ static bool serves(const struct pod_view *view, const struct service *s)
            !view->ending && (view->ready || s->publish_not_ready_addresses);
 }
 
-static void put_headless(struct buf *out, const struct service *s, bool own,
+static void put_pod(struct buf *out, const struct service *s, bool own, const struct pod_spec *spec,
+                    const char *ip)
+{
+    put_names(out, ip, s->object.meta.name, s->object.meta.namespace, own);
+    if (spec->hostname.len > 0 && str_eq(spec->subdomain, s->object.meta.name)) {
+        AUTO(free)
+        char *name = mem_printf("%.*s.%.*s", STR_ARG(spec->hostname), STR_ARG(s->object.meta.name));
+        put_names(out, ip, str_of(name), s->object.meta.namespace, own);
+    }
+}
+
+static void put_headless(struct buf *out, const struct service_view *v, bool own,
                          const struct pod_view *pods, size_t n_pods)
 {
+    const struct service *s = v->service;
     for (size_t i = 0; i < n_pods; i++) {
         const struct pod_view *view = &pods[i];
         if (!serves(view, s)) {
             continue;
         }
-        put_names(out, view->ip4, s->object.meta.name, s->object.meta.namespace, own);
-        const struct pod_spec *spec = &view->pod->spec;
-        if (spec->hostname.len > 0 && str_eq(spec->subdomain, s->object.meta.name)) {
-            AUTO(free)
-            char *name =
-                mem_printf("%.*s.%.*s", STR_ARG(spec->hostname), STR_ARG(s->object.meta.name));
-            put_names(out, view->ip4, str_of(name), s->object.meta.namespace, own);
+        if (v->ipv4) {
+            put_pod(out, s, own, &view->pod->spec, view->ip4);
+        }
+        if (v->ipv6 && view->ip6[0]) {
+            put_pod(out, s, own, &view->pod->spec, view->ip6);
         }
     }
 }
 
-void hosts_write(struct buf *out, const struct pod_view *self, const struct host_entry *services,
+static void put_service(struct buf *out, const struct service_view *v, bool own,
+                        const struct pod_view *pods, size_t n_pods)
+{
+    const struct meta *m = &v->service->object.meta;
+    if (v->ip4[0]) {
+        put_names(out, v->ip4, m->name, m->namespace, own);
+    }
+    if (v->ip6[0]) {
+        put_names(out, v->ip6, m->name, m->namespace, own);
+    }
+    if (!v->ip4[0] && !v->ip6[0]) {
+        put_headless(out, v, own, pods, n_pods);
+    }
+}
+
+void hosts_write(struct buf *out, const struct pod_view *self, const struct service_view *services,
                  size_t n_services, const struct pod_view *pods, size_t n_pods)
 {
     const struct pod *pod = self->pod;
@@ -51,13 +76,8 @@ void hosts_write(struct buf *out, const struct pod_view *self, const struct host
         buf_printf(out, "%s %.*s\n", self->ip4, STR_ARG(host));
     }
     for (size_t i = 0; i < n_services; i++) {
-        const struct service *s = services[i].service;
-        bool own = str_eq(s->object.meta.namespace, pod->object.meta.namespace);
-        if (services[i].ip[0]) {
-            put_names(out, services[i].ip, s->object.meta.name, s->object.meta.namespace, own);
-        } else {
-            put_headless(out, s, own, pods, n_pods);
-        }
+        struct str ns = services[i].service->object.meta.namespace;
+        put_service(out, &services[i], str_eq(ns, pod->object.meta.namespace), pods, n_pods);
     }
 }
 

@@ -1,4 +1,6 @@
 /* Documents that stand for what a cluster would know. */
+#include <string.h>
+
 #include "local/objects.h"
 
 #include "inject/build.h"
@@ -65,8 +67,25 @@ static const struct value *optional(struct arena *a, struct str s)
     return s.len > 0 ? text(a, s) : NULL;
 }
 
-struct value *objects_service(struct arena *a, const struct service *s, const char *ip)
+struct service_view service_view(const struct service *s)
 {
+    struct service_view view = {.service = s, .ip4 = "", .ip6 = ""};
+    for (size_t i = 0; i < s->ip_families.len; i++) {
+        view.ipv4 |= str_is(s->ip_families.at[i], "IPv4");
+        view.ipv6 |= str_is(s->ip_families.at[i], "IPv6");
+    }
+    if (str_ends(s->ip_family_policy, "DualStack")) {
+        view.ipv4 = view.ipv6 = true;
+    } else if (s->ip_families.len == 0) {
+        view.ipv6 = memchr(s->cluster_ip.ptr ? s->cluster_ip.ptr : "", ':', s->cluster_ip.len);
+        view.ipv4 = !view.ipv6;
+    }
+    return view;
+}
+
+struct value *objects_service(struct arena *a, const struct service_view *view)
+{
+    const struct service *s = view->service;
     struct value *ports = value_new(a, VALUE_ARRAY);
     for (size_t i = 0; i < s->ports.len; i++) {
         const struct service_port *p = &s->ports.at[i];
@@ -78,10 +97,11 @@ struct value *objects_service(struct arena *a, const struct service *s, const ch
                                 "targetPort", target, "protocol", optional(a, p->protocol),
                                 "appProtocol", optional(a, p->app_protocol), NULL));
     }
-    const char *shown = ip[0] ? ip : "None";
+    const char *shown = view->ip4[0] ? view->ip4 : view->ip6[0] ? view->ip6 : "None";
+    const char *second = view->ip4[0] && view->ip6[0] ? view->ip6 : NULL;
     struct value *spec = build_object(
         a, "type", optional(a, s->type), "clusterIP", build_text(a, shown), "clusterIPs",
-        build_texts(a, shown, NULL), "selector", pairs(a, &s->selector), "ports", ports, NULL);
+        build_texts(a, shown, second, NULL), "selector", pairs(a, &s->selector), "ports", ports, NULL);
     if (s->publish_not_ready_addresses) {
         value_set(a, spec, "publishNotReadyAddresses", value_new_bool(a, true));
     }
@@ -116,7 +136,7 @@ static bool same_ports(const struct service *s, const struct pod *x, const struc
 }
 
 static const struct value *endpoint(struct arena *a, const struct service *s,
-                                    const struct pod_view *view)
+                                    const struct pod_view *view, bool ipv6)
 {
     const struct meta *m = &view->pod->object.meta;
     const struct value *target =
@@ -128,13 +148,13 @@ static const struct value *endpoint(struct arena *a, const struct service *s,
                                                   value_new_bool(a, view->ending), NULL);
     bool named =
         view->pod->spec.hostname.len > 0 && str_eq(view->pod->spec.subdomain, s->object.meta.name);
-    return build_object(a, "addresses", build_texts(a, view->ip4, NULL), "conditions", conditions,
+    return build_object(a, "addresses", build_texts(a, ipv6 ? view->ip6 : view->ip4, NULL), "conditions", conditions,
                         "hostname", named ? text(a, view->pod->spec.hostname) : NULL, "targetRef",
                         target, NULL);
 }
 
 static struct value *slice(struct arena *a, const struct service *s, const struct pod *pod,
-                           size_t number)
+                           bool ipv6, size_t number)
 {
     struct value *ports = value_new(a, VALUE_ARRAY);
     for (size_t i = 0; i < s->ports.len && i < PORTS_MAX; i++) {
@@ -151,30 +171,41 @@ static struct value *slice(struct arena *a, const struct service *s, const struc
     const struct value *labels =
         build_object(a, "kubernetes.io/service-name", text(a, m->name), NULL);
     const struct value *meta =
-        build_object(a, "name", value_new_stringf(a, "%.*s-%zu", STR_ARG(m->name), number),
+        build_object(a, "name", value_new_stringf(a, "%.*s-%s%zu", STR_ARG(m->name), ipv6 ? "ipv6-" : "", number),
                      "namespace", text(a, m->namespace), "labels", labels, NULL);
     return build_object(a, "apiVersion", build_text(a, "discovery.k8s.io/v1"), "kind",
                         build_text(a, "EndpointSlice"), "metadata", meta, "addressType",
-                        build_text(a, "IPv4"), "ports", ports, NULL);
+                        build_text(a, ipv6 ? "IPv6" : "IPv4"), "ports", ports, NULL);
 }
 
-void objects_slices(struct arena *a, const struct service *s, const struct pod_view *pods,
-                    size_t n_pods, struct value *array)
+static void family_slices(struct arena *a, const struct service *s, const struct pod_view *pods,
+                          size_t n_pods, bool ipv6, struct value *array)
 {
     bool *done = arena_array(a, n_pods, sizeof(*done));
     for (size_t i = 0, number = 0; i < n_pods; i++) {
         if (done[i]) {
             continue;
         }
-        struct value *document = slice(a, s, pods[i].pod, number++);
+        struct value *document = slice(a, s, pods[i].pod, ipv6, number++);
         struct value *endpoints = value_new(a, VALUE_ARRAY);
         for (size_t k = i; k < n_pods; k++) {
             if (!done[k] && same_ports(s, pods[i].pod, pods[k].pod)) {
                 done[k] = true;
-                value_push(a, endpoints, endpoint(a, s, &pods[k]));
+                value_push(a, endpoints, endpoint(a, s, &pods[k], ipv6));
             }
         }
         value_set(a, document, "endpoints", endpoints);
         value_push(a, array, document);
+    }
+}
+
+void objects_slices(struct arena *a, const struct service_view *view, const struct pod_view *pods,
+                    size_t n_pods, struct value *array)
+{
+    if (view->ipv4) {
+        family_slices(a, view->service, pods, n_pods, false, array);
+    }
+    if (view->ipv6) {
+        family_slices(a, view->service, pods, n_pods, true, array);
     }
 }

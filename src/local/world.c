@@ -12,7 +12,7 @@ struct world {
     struct arena *arena;
     struct pod_view *pods;
     size_t n_pods;
-    VEC(struct host_entry) services;
+    VEC(struct service_view) services;
     struct map namespaces; /* those that objects are in */
     struct map declared;
     struct err *e;
@@ -70,32 +70,41 @@ static void put_namespaces(struct world *w)
     }
 }
 
-/* "": headless. */
-static const char *service_ip(struct world *w, const struct service *s)
+/* Gives it the addresses that it asks for, or some; headless ones have none. */
+static void give_addresses(struct world *w, struct service_view *v)
 {
-    const struct meta *m = &s->object.meta;
-    struct ip ip;
-    if (str_is(s->cluster_ip, "None") || str_is(s->type, "ExternalName")) {
-        return "";
-    }
-    if (s->cluster_ip.len > 0) {
-        return arena_str(w->arena, s->cluster_ip).ptr;
-    }
-    struct str key = arena_printf(w->arena, "%.*s/%.*s", STR_ARG(m->namespace), STR_ARG(m->name));
-    if (addresses_service(&w->runtime->addresses, key, &ip, w->e) < 0) {
-        return "";
-    }
+    const struct service *s = v->service;
+    struct ip ip4, ip6;
     char text[IP_TEXT];
-    return arena_strz(w->arena, ip_text(&ip, text)).ptr;
+    if (str_is(s->cluster_ip, "None") || str_is(s->type, "ExternalName")) {
+        return;
+    }
+    struct str key = arena_printf(w->arena, "%.*s/%.*s", STR_ARG(s->object.meta.namespace),
+                                  STR_ARG(s->object.meta.name));
+    if (addresses_service(&w->runtime->addresses, key, &ip4, &ip6, w->e) < 0) {
+        return;
+    }
+    if (v->ipv4) {
+        v->ip4 = arena_strz(w->arena, ip_text(&ip4, text)).ptr;
+    }
+    if (v->ipv6) {
+        v->ip6 = arena_strz(w->arena, ip_text(&ip6, text)).ptr;
+    }
+    for (size_t i = 0; i < s->cluster_ips.len + (s->cluster_ip.len > 0); i++) {
+        struct str own = i < s->cluster_ips.len ? s->cluster_ips.at[i] : s->cluster_ip;
+        const char **to = memchr(own.ptr, ':', own.len) ? &v->ip6 : &v->ip4;
+        *to = arena_str(w->arena, own).ptr;
+    }
 }
 
 static void put_service(void *arg, struct object *o)
 {
     struct world *w = arg;
     const struct service *s = (const struct service *)o;
-    struct host_entry entry = {s, service_ip(w, s)};
-    VEC_PUSH(w->services, entry);
-    put(w, objects_service(w->arena, s, entry.ip));
+    struct service_view view = service_view(s);
+    give_addresses(w, &view);
+    VEC_PUSH(w->services, view);
+    put(w, objects_service(w->arena, &view));
     if (s->selector.len == 0) {
         return;
     }
@@ -109,7 +118,7 @@ static void put_service(void *arg, struct object *o)
         }
     }
     struct value *slices = value_new(w->arena, VALUE_ARRAY);
-    objects_slices(w->arena, s, selected, n, slices);
+    objects_slices(w->arena, &view, selected, n, slices);
     for (size_t i = 0; i < slices->array.len; i++) {
         put(w, &slices->array.at[i]);
     }

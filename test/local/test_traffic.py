@@ -23,6 +23,9 @@ def mesh(new_mesh):
     objects += [m.service("shop", "headless", {"app": "server"},
                           [{"name": "web", "port": 8001, "appProtocol": "http"}],
                           clusterIP="None")]
+    objects += [m.service("shop", "six", {"app": "server"}, m.echo_ports(), ipFamilies=["IPv6"]),
+                m.service("shop", "dual", {"app": "server"}, m.echo_ports(),
+                          ipFamilyPolicy="PreferDualStack")]
     objects += m.client("town", "alice") + m.client("town", "mallory")
     objects += m.client("outside", "stranger")
     m.write(mesh.dir / "apps.yaml", *objects)
@@ -177,6 +180,23 @@ def test_headless_services_reach_their_pods(mesh):
     assert allowed(mesh, "town/alice", "http", host="headless.shop")["name"] == "server"
     policy(mesh, m.mesh_config())
     denied(mesh, "town/alice", "http", host="headless.shop")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_services_with_ipv6_addresses(mesh, protocol):
+    policy(mesh, m.mesh_config(permissive=True))
+    assert allowed(mesh, "town/alice", protocol, host="six.shop")["name"] == "server"
+    policy(mesh, m.mesh_config())
+    denied(mesh, "town/alice", protocol, host="six.shop")
+
+
+def test_a_dual_stack_service_answers_at_both_its_addresses(mesh):
+    policy(mesh, m.mesh_config(permissive=True))
+    for family in ("-4", "-6"):
+        eventually(lambda f=family: (
+            (done := mesh.execute("town/alice", "curl", "-sS", f, "http://dual.shop:8001/",
+                                  check=False)).returncode == 0 and "server" in done.stdout,
+            done.stdout + done.stderr))
 
 
 def test_envoys_hold_no_refused_resource_and_no_warning(mesh):
