@@ -1,5 +1,6 @@
 /* The server's side of one HTTP/2 connection that carries gRPC: bytes in, bytes out, no sockets.
- * The same input gives the same result however it is cut. On nghttp2. */
+ * The same input gives the same result however it is cut, except that nghttp2 counts each piece of
+ * a CONTINUATION frame's head towards LIMIT_H2_CONTINUATIONS. */
 #ifndef OSM_NET_H2_CONN_H
 #define OSM_NET_H2_CONN_H
 

@@ -19,6 +19,8 @@ struct outcome {
     uint64_t events; /* hash of all that the service heard */
     int opened, closed;
     bool failed;
+    bool
+        continuations; /* too many of these frames: nghttp2 also counts the pieces of their heads */
 };
 
 static void note(struct outcome *o, const char *what, struct str text)
@@ -77,6 +79,7 @@ static struct outcome deliver(struct str bytes, size_t piece, bool answer)
         memcpy(exact, bytes.ptr, n);
         o.failed = h2_conn_recv(c, (struct str){exact, n}, &e) < 0;
         ASSERT(!o.failed || e.text[0]);
+        o.continuations = strstr(e.text, "CONTINUATION") != NULL;
         bytes.ptr += n;
         bytes.len -= n;
         if (answer) {
@@ -108,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     size_t piece = 1 + (data[0] >> 1);
     struct outcome whole = deliver(all, SIZE_MAX, false);
     struct outcome cut = deliver(all, piece, false);
-    if (len <= COMPARED_MAX) {
+    if (len <= COMPARED_MAX && !whole.continuations && !cut.continuations) {
         ASSERT(whole.events == cut.events && whole.failed == cut.failed);
     }
     deliver(all, piece, true);
