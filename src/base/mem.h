@@ -29,7 +29,7 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2), warn
 
 /* AUTO(fn) T *p: calls fn(p) when p goes out of scope; fn takes NULL.
  * For each fn declare once, next to its prototype: AUTO_DEFINE(T, fn). */
-#define AUTO(fn) __attribute__((cleanup(fn##_auto)))
+#define AUTO(fn) __attribute__((cleanup(fn##_auto), unused))
 #define AUTO_DEFINE(type, fn)                                                                      \
     static inline __attribute__((unused)) void fn##_auto(type **p)                                 \
     {                                                                                              \
@@ -43,7 +43,7 @@ static inline __attribute__((unused)) void free_auto(void *p)
 
 /* AUTO_FD int fd = -1: closes when it goes out of scope. */
 void fd_close_auto(int *fd);
-#define AUTO_FD __attribute__((cleanup(fd_close_auto)))
+#define AUTO_FD __attribute__((cleanup(fd_close_auto), unused))
 
 /* Ends the process with a message: for our own mistakes, stays on in release builds. */
 void mem_panic(const char *file, int line, const char *what) __attribute__((noreturn, cold));
