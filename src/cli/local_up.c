@@ -22,7 +22,7 @@ enum { START_MS = 15000, POLL_MS = 200, NEWS_MS = 3000 };
 static struct texts folders, images;
 static const char *envoy, *controller, *labelled;
 static bool wait_ready;
-static int64_t timeout_s = 120, ads_port;
+static int64_t timeout_s = 120, ads_port = INT64_MIN; /* not given */
 
 const struct flag local_up_flags[] = {
     {"filename", 'f', FLAG_STRINGS, "PATH", "folder or file of manifests; may be repeated",
@@ -142,11 +142,11 @@ static int read_options(const struct state *s, struct run_options *o, struct err
     VEC_EACH(images, image) {
         result = result < 0 ? result : images_add(&o->images, *image, e);
     }
-    if (ads_port < 0 || ads_port > 65535) {
+    if (ads_port != INT64_MIN && (ads_port < 1 || ads_port > 65535)) {
         return err_set(e, "--ads-port: expected a port from 1 to 65535, found %lld",
                        (long long)ads_port);
     }
-    o->ads_port = ads_port ? ads_port : o->ads_port;
+    o->ads_port = ads_port != INT64_MIN ? ads_port : o->ads_port;
     if (labelled) {
         set(&o->mesh_name, mem_strdup(labelled));
     }
@@ -241,16 +241,18 @@ static int fork_daemon(const struct state *s, const struct run_options *o, const
     return pid < 0 ? err_errno(e, "can't start a process") : 0;
 }
 
+/* Returns when the runtime answers: 1 for one that it started, 0 for one that is there or that
+ * another `up` starts. */
 static int start_daemon(const struct state *s, const struct run_options *o, struct err *e)
 {
     AUTO(free) char *log = state_path(s, "daemon.log");
     pid_t pid = 0;
     for (int64_t end = clock_mono_ms() + START_MS; clock_mono_ms() < end;) {
+        if (answers(s)) {
+            return pid > 0;
+        }
         if (pid == 0 && fork_daemon(s, o, log, &pid, e) < 0) {
             return -1;
-        }
-        if (answers(s)) {
-            return 0;
         }
         if (pid > 0 && waitpid(pid, NULL, WNOHANG) == pid) {
             return last_words(log, e);
@@ -419,17 +421,16 @@ int local_up_run(const struct args *args, struct err *e)
     if (local_open(&s, e) < 0) {
         return -1;
     }
-    bool started = false;
     int result = read_options(&s, &o, e);
     if (result == 0 && state_daemon(&s) == 0) {
         printf("mesh \"%s\": starting\n", s.name);
         fflush(stdout);
-        started = true;
-        result = start_daemon(&s, &o, e);
     }
+    int started = result < 0 ? -1 : start_daemon(&s, &o, e);
+    result = started < 0 ? -1 : 0;
     if (result == 0) {
         result = post_options(&s, &o, e);
-        if (result < 0 && started) {
+        if (result < 0 && started > 0) {
             struct err none = ERR_INIT;
             local_down_run(args, &none);
         }

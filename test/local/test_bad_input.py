@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-import conftest
 import manifests as m
+import mesh as local
 
 SECONDS = 60
 
@@ -357,7 +357,7 @@ def test_no_root(fresh):
     """As nobody, who can't read the folders that the tests are in."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o755)
-        program = shutil.copy(conftest.OSM, folder)
+        program = shutil.copy(local.OSM, folder)
         line = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", program,
                 "local", "up", "--name", "line", "-f", folder]
         done = subprocess.run(line, text=True, capture_output=True, timeout=60, cwd="/")
@@ -398,7 +398,7 @@ def test_a_bad_timeout(fresh, text):
     left_nothing(fresh)
 
 
-@pytest.mark.parametrize("port", ["-1", "65536"])
+@pytest.mark.parametrize("port", ["-1", "0", "65536"])
 def test_a_bad_port(fresh, port):
     refused(fresh.up("--ads-port", port, check=False), 1,
             f"--ads-port: expected a port from 1 to 65535, found {port}")
@@ -411,7 +411,7 @@ def test_a_flag_that_does_not_exist(fresh):
 
 
 def test_a_bad_name():
-    line = [conftest.OSM, "local", "up", "--name", "../x", "-f", "/tmp"]
+    line = [local.OSM, "local", "up", "--name", "../x", "-f", "/tmp"]
     done = subprocess.run(line, text=True, capture_output=True, timeout=60)
     refused(done, 1, '--name: expected', '"../x"')
     assert not pathlib.Path("/run/x").exists()

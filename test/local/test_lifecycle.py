@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +11,8 @@ import time
 
 import pytest
 
-import conftest
 import manifests as m
+import mesh as local
 
 SECONDS = 90
 
@@ -84,12 +83,12 @@ def call(mesh, protocol="http"):
 def calls_work(mesh, work=True):
     def look():
         seen = [call(mesh, p) for p in ("http", "grpc", "tcp")]
-        return all(s["ok"] == work for s in seen), (seen, mesh.status_or_none())
+        return all(s["ok"] == work for s in seen), (seen, status_or_none(mesh))
     eventually(look)
 
 
 def is_ready(mesh):
-    status = mesh.status_or_none()
+    status = status_or_none(mesh)
     return bool(status) and status["ready"], status
 
 
@@ -166,9 +165,6 @@ def nothing_left(mesh, pids=()):
 def status_or_none(mesh):
     done = mesh.osm("status", "-o", "json", check=False)
     return json.loads(done.stdout) if done.stdout else None
-
-
-conftest.Mesh.status_or_none = status_or_none
 
 
 # --- up ---
@@ -265,9 +261,10 @@ def test_a_killed_runtime(own):
     below = descendants(daemon)
     os.kill(daemon, signal.SIGKILL)
     eventually(lambda: (own.osm("status", check=False).returncode == 1
-                        and own.status_or_none() is None, processes().get(daemon)))
+                        and status_or_none(own) is None, processes().get(daemon)))
     done = own.osm("status", check=False)
-    assert done.stderr == f'osm: mesh "{own.name}" doesn\'t run; start it with: osm local up -f DIR\n'
+    assert done.stderr == (f'osm: mesh "{own.name}" doesn\'t run; '
+                           "start it with: osm local up -f DIR\n")
     own.osm("up", "--wait")  # the folders and images are remembered
     calls_work(own)
     still = {pid: line for pid, (_, line) in processes().items() if below.get(pid) == line}
@@ -292,9 +289,9 @@ def test_down_leaves_nothing(own):
 @pytest.mark.parametrize("after", [0.0, 0.02, 0.1, 0.5, 1.5])
 def test_an_interrupted_up_then_down_leaves_nothing(own, how, after):
     """Whatever the moment: no outcome depends on which one it is."""
-    line = [conftest.OSM, "local", "up", "--name", own.name, "--state-dir", own.state, "--wait",
+    line = [local.OSM, "local", "up", "--name", own.name, "--state-dir", own.state, "--wait",
             "-f", own.dir, "--ads-port", str(own.port), "--image",
-            f"test/echo={sys.executable} {conftest.HERE / 'echo.py'}", "--image",
+            f"test/echo={sys.executable} {local.HERE / 'echo.py'}", "--image",
             "test/sleep=/bin/sleep"]
     up = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(after)
@@ -306,9 +303,9 @@ def test_an_interrupted_up_then_down_leaves_nothing(own, how, after):
 
 def test_up_while_another_up_runs(own):
     """Two at once make one mesh."""
-    line = [conftest.OSM, "local", "up", "--name", own.name, "--state-dir", own.state, "--wait",
+    line = [local.OSM, "local", "up", "--name", own.name, "--state-dir", own.state, "--wait",
             "-f", own.dir, "--ads-port", str(own.port), "--image",
-            f"test/echo={sys.executable} {conftest.HERE / 'echo.py'}", "--image",
+            f"test/echo={sys.executable} {local.HERE / 'echo.py'}", "--image",
             "test/sleep=/bin/sleep"]
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)]
@@ -435,7 +432,7 @@ def test_logs_are_those_of_the_container(mesh):
 def test_an_unknown_pod(mesh, line):
     for pod in ("ghost", "shop/ghost", "ghosts/server"):
         words = [pod if w == "POD" else w for w in line]
-        whole = [conftest.OSM, "local", *words[:1 + (words[0] == "proxy")], "--name", mesh.name,
+        whole = [local.OSM, "local", *words[:1 + (words[0] == "proxy")], "--name", mesh.name,
                  "--state-dir", mesh.state, *words[1 + (words[0] == "proxy"):]]
         done = subprocess.run(whole, text=True, capture_output=True, timeout=60)
         assert done.returncode == 1 and done.stdout == "", done
@@ -447,7 +444,7 @@ def test_proxy_get(mesh):
     for pod in ("alice", "town/alice", mesh.pod_of("town/alice")["name"]):
         assert mesh.proxy_get(pod, "ready") == "LIVE\n"
     assert json.loads(mesh.proxy_get("alice", "server_info"))["state"] == "LIVE"
-    line = [conftest.OSM, "local", "proxy", "get", "--name", mesh.name, "--state-dir", mesh.state,
+    line = [local.OSM, "local", "proxy", "get", "--name", mesh.name, "--state-dir", mesh.state,
             "no/such/page", "alice"]
     done = subprocess.run(line, text=True, capture_output=True, timeout=60)
     assert done.returncode == 1 and "invalid path" in done.stderr, done
@@ -482,13 +479,14 @@ def added(mesh, name, *objects):
 
 
 def job(name, command, **spec):
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "town"},
+    return {"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "namespace": "town"},
             "spec": {"template": pod_template(name, command, restartPolicy="Never"), **spec}}
 
 
 def test_a_job_runs_to_its_end(mesh):
     """Through its sidecar, which ends with it."""
-    call_once = [sys.executable, str(conftest.HERE / "call.py"), "http", "server.shop", "8001"]
+    call_once = [sys.executable, str(local.HERE / "call.py"), "http", "server.shop", "8001"]
     with added(mesh, "clean", job("clean", call_once)):
         def over():
             found = pods_of(mesh, "Job/clean")
@@ -510,7 +508,7 @@ def test_a_job_that_fails_is_tried_again_and_given_up(mesh):
 def test_a_stateful_set_has_names_and_addresses(mesh):
     service = m.service("town", "kept", {"app": "kept"},
                         [{"name": "web", "port": 8001, "appProtocol": "http"}], clusterIP="None")
-    echo = [sys.executable, str(conftest.HERE / "echo.py"), "--name", "kept", "--http", "8001"]
+    echo = [sys.executable, str(local.HERE / "echo.py"), "--name", "kept", "--http", "8001"]
     kept = {"apiVersion": "apps/v1", "kind": "StatefulSet",
             "metadata": {"name": "kept", "namespace": "town"},
             "spec": {"serviceName": "kept", "replicas": 2,
