@@ -67,9 +67,8 @@ static void on_counters(struct evhttp_request *q, void *arg)
     char text[COUNTERS_MAX * 96] = "{";
     size_t len = 1;
     for (int i = 0; i < COUNTERS_MAX && counters[i].name[0]; i++) {
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\"%s\": %llu",
-                                i > 0 ? ", " : "", counters[i].name,
-                                (unsigned long long)counters[i].count);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s\"%s\": %llu", i > 0 ? ", " : "",
+                                counters[i].name, (unsigned long long)counters[i].count);
     }
     app_reply(q, HTTP_OK, "%s}\n", text);
 }

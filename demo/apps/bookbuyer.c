@@ -58,8 +58,8 @@ int main(void)
     int ms = app_number("INTERVAL_MS", 20, 60000);
     struct buyer b = {.name = app_setting("NAME", "bookbuyer"),
                       .page = app_setting("PAGE", "/buy-a-book/new"),
-                      .store = app_peer_new(base, app_setting("BOOKSTORE",
-                                                              "bookstore.bookstore:14001")),
+                      .store =
+                          app_peer_new(base, app_setting("BOOKSTORE", "bookstore.bookstore:14001")),
                       .interval = {ms / 1000, ms % 1000 * 1000}};
     b.timer = evtimer_new(base, on_timer, &b);
     event_add(b.timer, &b.interval);

@@ -42,11 +42,11 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct command {
     const char *name;
-    const char *arguments;           /* "POD -- COMMAND", for help; NULL: none */
-    const char *summary;             /* one line, in the list of its parent */
-    const char *help;                /* more, with examples; NULL: none */
-    const struct flag *flags;        /* those of its parents are accepted too */
-    const struct command *children;  /* ended by a row without a name */
+    const char *arguments;          /* "POD -- COMMAND", for help; NULL: none */
+    const char *summary;            /* one line, in the list of its parent */
+    const char *help;               /* more, with examples; NULL: none */
+    const struct flag *flags;       /* those of its parents are accepted too */
+    const struct command *children; /* ended by a row without a name */
     size_t min_args, max_args;
     /* Returns an exit code, or -1 with the error set. */
     int (*run)(const struct args *args, struct err *e);

@@ -23,11 +23,12 @@ const struct flag local_flags[] = {
 const struct command local_commands[] = {
     {.name = "up",
      .summary = "Start a mesh, or bring a running one to what is asked",
-     .help = "Folders are watched from then on: edit a manifest and the mesh follows. Run it again\n"
-             "to add folders or images; what is right already isn't touched. Without -f the\n"
-             "folders of the last time are meant.\n"
-             "\n"
-             "  osm local up -f manifests/ --image shop/web=\"/usr/local/bin/web --port 80\" --wait",
+     .help =
+         "Folders are watched from then on: edit a manifest and the mesh follows. Run it again\n"
+         "to add folders or images; what is right already isn't touched. Without -f the\n"
+         "folders of the last time are meant.\n"
+         "\n"
+         "  osm local up -f manifests/ --image shop/web=\"/usr/local/bin/web --port 80\" --wait",
      .flags = local_up_flags,
      .run = local_up_run},
     {.name = "status",
@@ -67,20 +68,18 @@ const struct command local_commands[] = {
     {.name = "proxy",
      .summary = "Ask a pod's Envoy",
      .children =
-         (const struct command[]){
-             {.name = "get",
-              .arguments = "QUERY POD",
-              .summary = "Print a page of the Envoy of a pod",
-              .help = POD_HELP "\n\n"
-                               "  osm local proxy get config_dump bookbuyer\n"
-                               "  osm local proxy get 'stats?filter=upstream_rq' bookbuyer",
-              .min_args = 2,
-              .max_args = 2,
-              .run = local_proxy_get_run},
-             {0}}},
-    {.name = "down",
-     .summary = "End a mesh and remove all that it made",
-     .run = local_down_run},
+         (const struct command[]){{.name = "get",
+                                   .arguments = "QUERY POD",
+                                   .summary = "Print a page of the Envoy of a pod",
+                                   .help = POD_HELP
+                                   "\n\n"
+                                   "  osm local proxy get config_dump bookbuyer\n"
+                                   "  osm local proxy get 'stats?filter=upstream_rq' bookbuyer",
+                                   .min_args = 2,
+                                   .max_args = 2,
+                                   .run = local_proxy_get_run},
+                                  {0}}},
+    {.name = "down", .summary = "End a mesh and remove all that it made", .run = local_down_run},
     {.name = "daemon",
      .summary = "The process behind a mesh; `up` starts it",
      .run = local_daemon_run,
@@ -198,8 +197,8 @@ int local_find_pod(const struct value *status, const char *text, const struct va
     for (size_t i = 0; i < value_len(pods); i++) {
         const struct value *pod = &pods->array.at[i];
         int found = match(pod, ns, name);
-        if (found > 0 && best && !str_eq(value_string_at(pod, "namespace"),
-                                         value_string_at(best, "namespace"))) {
+        if (found > 0 && best &&
+            !str_eq(value_string_at(pod, "namespace"), value_string_at(best, "namespace"))) {
             return err_set(e, "\"%s\" is in namespaces %.*s and %.*s; say NAMESPACE/NAME", text,
                            STR_ARG(value_string_at(best, "namespace")),
                            STR_ARG(value_string_at(pod, "namespace")));
@@ -210,8 +209,7 @@ int local_find_pod(const struct value *status, const char *text, const struct va
         }
     }
     *ret = best;
-    return best ? 0
-                : err_set(e, "there is no pod or workload \"%s\"; see: osm local status", text);
+    return best ? 0 : err_set(e, "there is no pod or workload \"%s\"; see: osm local status", text);
 }
 
 void local_print_findings(const struct value *status, FILE *to)

@@ -35,7 +35,8 @@ static void drop_object(void *arg, struct object *o)
 static bool is_list(const struct value *document)
 {
     const struct value *items = value_member(document, "items");
-    return items && items->type == VALUE_ARRAY && str_ends(value_string_at(document, "kind"), "List");
+    return items && items->type == VALUE_ARRAY &&
+           str_ends(value_string_at(document, "kind"), "List");
 }
 
 /* Checks one object and keeps its document with the namespace that it is in. */
@@ -70,8 +71,9 @@ static int read_input(const char *path, struct buf *out, struct err *e)
     }
     if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {
         fclose(f);
-        return err_set(e, "-f %s: expected a file, found a folder; folders are given to: "
-                          "osm local up -f",
+        return err_set(e,
+                       "-f %s: expected a file, found a folder; folders are given to: "
+                       "osm local up -f",
                        path);
     }
     char block[65536];
@@ -82,10 +84,11 @@ static int read_input(const char *path, struct buf *out, struct err *e)
     if (!standard) {
         fclose(f);
     }
-    return failed ? err_errno(e, "-f %s: can't be read", path)
-                  : (buf_full(out) ? err_set(e, "-f %s: expected at most %u MiB", path,
-                                             LIMIT_FILE_BYTES >> 20)
-                                   : 0);
+    return failed
+               ? err_errno(e, "-f %s: can't be read", path)
+               : (buf_full(out)
+                      ? err_set(e, "-f %s: expected at most %u MiB", path, LIMIT_FILE_BYTES >> 20)
+                      : 0);
 }
 
 static int read_file(struct batch *b, const char *path, struct err *e)

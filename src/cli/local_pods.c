@@ -26,8 +26,7 @@ const struct flag local_logs_flags[] = {
 };
 
 const struct flag local_exec_flags[] = {
-    {"container", 'c', FLAG_STRING, "NAME", "whose user and files to have (the first)",
-     &container},
+    {"container", 'c', FLAG_STRING, "NAME", "whose user and files to have (the first)", &container},
     {0},
 };
 
@@ -98,9 +97,10 @@ int local_logs_run(const struct args *args, struct err *e)
         }
         name = value_string_at(c, "name");
     }
-    AUTO(free) char *path = state_path(
-        &s, "pods/%.*s_%.*s/logs/%.*s.log", STR_ARG(value_string_at(pod, "namespace")),
-        STR_ARG(value_string_at(pod, "name")), STR_ARG(name));
+    AUTO(free)
+    char *path =
+        state_path(&s, "pods/%.*s_%.*s/logs/%.*s.log", STR_ARG(value_string_at(pod, "namespace")),
+                   STR_ARG(value_string_at(pod, "name")), STR_ARG(name));
     struct buf text;
     buf_init(&text, LOG_FILE_BYTES + 65536);
     log_tail(path, (int)tail_lines, &text);
@@ -150,7 +150,8 @@ int local_proxy_get_run(const struct args *args, struct err *e)
     const char *query = args->at[0];
     AUTO(free) char *page = mem_printf("%s%s", query[0] == '/' ? "" : "/", query);
     AUTO(free) char *encoded = local_encode(page);
-    AUTO(free) char *target =
+    AUTO(free)
+    char *target =
         mem_printf("/proxy?pod=%.*s/%.*s&path=%s", STR_ARG(value_string_at(pod, "namespace")),
                    STR_ARG(value_string_at(pod, "name")), encoded);
     struct buf answer;

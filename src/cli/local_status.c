@@ -62,10 +62,7 @@ static void print_pods(const struct value *pods)
         bool refused = str_starts(sidecar, "refused: ");
         table_add(&t, "%.*s/%.*s", STR_ARG(value_string_at(pod, "namespace")),
                   STR_ARG(value_string_at(pod, "name")));
-        table_add(&t, "%s",
-                  bool_at(pod, "ready")  ? "yes"
-                  : bool_at(pod, "done") ? "done"
-                                         : "no");
+        table_add(&t, "%s", bool_at(pod, "ready") ? "yes" : bool_at(pod, "done") ? "done" : "no");
         add_str(&t, refused ? STR("refused") : sidecar);
         table_add(&t, "%lld", int_at(pod, "restarts"));
         add_str(&t, value_string_at(pod, "ip"));

@@ -1,4 +1,5 @@
-/* osm local up: starts the runtime if need be, tells it what is wanted, and watches it get there. */
+/* osm local up: starts the runtime if need be, tells it what is wanted, and watches it get there.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -92,8 +93,7 @@ static int find_controller(struct run_options *o, struct err *e)
         return 0;
     }
     for (size_t i = 0; slash && i < COUNT_OF(places); i++) {
-        AUTO(free) char *at =
-            mem_printf("%.*s/%s", (int)(slash - self), self, places[i]);
+        AUTO(free) char *at = mem_printf("%.*s/%s", (int)(slash - self), self, places[i]);
         AUTO(free) char *path = find_program(at);
         if (path) {
             set(&o->controller, TAKE(path));
@@ -150,8 +150,7 @@ static int read_options(const struct state *s, struct run_options *o, struct err
     if (labelled) {
         set(&o->mesh_name, mem_strdup(labelled));
     }
-    return result < 0 || find_folders(o, e) < 0 || find_envoy(o, e) < 0 ||
-                   find_controller(o, e) < 0
+    return result < 0 || find_folders(o, e) < 0 || find_envoy(o, e) < 0 || find_controller(o, e) < 0
                ? -1
                : 0;
 }
@@ -179,8 +178,8 @@ static void become_daemon(const struct state *s, const char *log, int lock)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     setsid();
-    if (state_sign(lock, &none) == 0 && null >= 0 && out >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 &&
-        keep_only(lock) == 0 && chdir("/") == 0) {
+    if (state_sign(lock, &none) == 0 && null >= 0 && out >= 0 && dup2(null, 0) == 0 &&
+        dup2(out, 1) == 1 && dup2(out, 2) == 2 && keep_only(lock) == 0 && chdir("/") == 0) {
         execl("/proc/self/exe", "osm", "local", "daemon", "--name", s->name, "--state-dir", s->base,
               NULL);
     }
@@ -320,8 +319,9 @@ static bool settled(const struct value *pod)
 
 static void print_news(struct progress *p, const struct value *pod, int64_t now)
 {
-    AUTO(free) char *key = mem_printf("%.*s/%.*s", STR_ARG(value_string_at(pod, "namespace")),
-                                      STR_ARG(value_string_at(pod, "name")));
+    AUTO(free)
+    char *key = mem_printf("%.*s/%.*s", STR_ARG(value_string_at(pod, "namespace")),
+                           STR_ARG(value_string_at(pod, "name")));
     char *text = describe(pod);
     struct pod_news *news = map_find(&p->pods, str_of(key));
     if (!news) {

@@ -80,8 +80,8 @@ const struct value *value_at(const struct value *v, const char *dotted_path);
 /* The string at the path, or the empty view. */
 struct str value_string_at(const struct value *v, const char *dotted_path);
 
-/* Building and editing; all new nodes in `a`. What is added to a tree may be added to others too; it
- * is not copied, so don't change it afterwards: fill it first, or get the tree's own with
+/* Building and editing; all new nodes in `a`. What is added to a tree may be added to others too;
+ * it is not copied, so don't change it afterwards: fill it first, or get the tree's own with
  * value_ensure. Trees that share parts can be edited without harm to each other. */
 struct value *value_new(struct arena *a, enum value_type type);
 struct value *value_new_string(struct arena *a, struct str s); /* copies */

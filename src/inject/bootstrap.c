@@ -141,17 +141,16 @@ static const struct value *yaml_text(struct arena *a, const struct value *docume
     return text;
 }
 
-/* Envoy refuses regular expressions of more than 100 instructions unless told otherwise; its default
- * layer for its admin page stays. */
+/* Envoy refuses regular expressions of more than 100 instructions unless told otherwise; its
+ * default layer for its admin page stays. */
 static const struct value *runtime(struct arena *a)
 {
-    const struct value *limits =
-        build_object(a, "re2.max_program_size.error_level",
-                     value_new_int(a, LIMIT_REGEX_PROGRAM), NULL);
+    const struct value *limits = build_object(a, "re2.max_program_size.error_level",
+                                              value_new_int(a, LIMIT_REGEX_PROGRAM), NULL);
     const struct value *layers = build_array(
         a, build_object(a, "name", build_text(a, "limits"), "static_layer", limits, NULL),
-        build_object(a, "name", build_text(a, "admin"), "admin_layer",
-                     value_new(a, VALUE_OBJECT), NULL),
+        build_object(a, "name", build_text(a, "admin"), "admin_layer", value_new(a, VALUE_OBJECT),
+                     NULL),
         NULL);
     return build_object(a, "layers", layers, NULL);
 }
@@ -166,8 +165,8 @@ static const struct value *bootstrap(struct arena *a, struct str uuid,
     return yaml_text(
         a, build_object(
                a, "node", build_object(a, "id", value_new_string(a, uuid), NULL), "admin", admin(a),
-               "deferred_stat_options", deferred, "layered_runtime", runtime(a), "dynamic_resources", dynamic_resources(a, o),
-               "static_resources",
+               "deferred_stat_options", deferred, "layered_runtime", runtime(a),
+               "dynamic_resources", dynamic_resources(a, o), "static_resources",
                build_object(a, "clusters", build_array(a, controller_cluster(a, o), NULL), NULL),
                NULL));
 }

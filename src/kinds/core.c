@@ -42,7 +42,8 @@ static const struct field service_spec_fields[] = {
      .size = sizeof(struct service_port), .unique = "name"},
     {"publishNotReadyAddresses", FIELD_BOOL, AT(service, publish_not_ready_addresses)},
     IGNORED("allocateLoadBalancerNodePorts externalIPs externalName externalTrafficPolicy "
-            "healthCheckNodePort internalTrafficPolicy loadBalancerClass loadBalancerIP loadBalancerSourceRanges sessionAffinity sessionAffinityConfig "
+            "healthCheckNodePort internalTrafficPolicy loadBalancerClass loadBalancerIP "
+            "loadBalancerSourceRanges sessionAffinity sessionAffinityConfig "
             "trafficDistribution topologyKeys"),
     FIELDS_END,
 };

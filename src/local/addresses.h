@@ -1,6 +1,6 @@
 /* Which addresses a local mesh uses. Pods get one of an IPv4 /20 and one of an IPv6 /64 of their
- * mesh; services one of another /20 and another /64, where nobody answers: calls there are caught inside
- * the pod. */
+ * mesh; services one of another /20 and another /64, where nobody answers: calls there are caught
+ * inside the pod. */
 #ifndef OSM_LOCAL_ADDRESSES_H
 #define OSM_LOCAL_ADDRESSES_H
 

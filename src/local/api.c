@@ -94,8 +94,8 @@ static void on_down(void *arg, struct http_request *q)
 int api_start(struct runtime *r, struct err *e)
 {
     static const struct http_route routes[] = {
-        {"POST", "/up", on_up},           {"GET", "/status", on_status},
-        {"GET", "/proxy", on_proxy_get},  {"POST", "/proxy", on_proxy_post},
+        {"POST", "/up", on_up},          {"GET", "/status", on_status},
+        {"GET", "/proxy", on_proxy_get}, {"POST", "/proxy", on_proxy_post},
         {"POST", "/down", on_down},
     };
     AUTO(free) char *path = state_path(&r->state, "control.sock");

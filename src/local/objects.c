@@ -99,9 +99,10 @@ struct value *objects_service(struct arena *a, const struct service_view *view)
     }
     const char *shown = view->ip4[0] ? view->ip4 : view->ip6[0] ? view->ip6 : "None";
     const char *second = view->ip4[0] && view->ip6[0] ? view->ip6 : NULL;
-    struct value *spec = build_object(
-        a, "type", optional(a, s->type), "clusterIP", build_text(a, shown), "clusterIPs",
-        build_texts(a, shown, second, NULL), "selector", pairs(a, &s->selector), "ports", ports, NULL);
+    struct value *spec =
+        build_object(a, "type", optional(a, s->type), "clusterIP", build_text(a, shown),
+                     "clusterIPs", build_texts(a, shown, second, NULL), "selector",
+                     pairs(a, &s->selector), "ports", ports, NULL);
     if (s->publish_not_ready_addresses) {
         value_set(a, spec, "publishNotReadyAddresses", value_new_bool(a, true));
     }
@@ -148,9 +149,10 @@ static const struct value *endpoint(struct arena *a, const struct service *s,
                                                   value_new_bool(a, view->ending), NULL);
     bool named =
         view->pod->spec.hostname.len > 0 && str_eq(view->pod->spec.subdomain, s->object.meta.name);
-    return build_object(a, "addresses", build_texts(a, ipv6 ? view->ip6 : view->ip4, NULL), "conditions", conditions,
-                        "hostname", named ? text(a, view->pod->spec.hostname) : NULL, "targetRef",
-                        target, NULL);
+    return build_object(a, "addresses", build_texts(a, ipv6 ? view->ip6 : view->ip4, NULL),
+                        "conditions", conditions, "hostname",
+                        named ? text(a, view->pod->spec.hostname) : NULL, "targetRef", target,
+                        NULL);
 }
 
 static struct value *slice(struct arena *a, const struct service *s, const struct pod *pod,
@@ -170,9 +172,10 @@ static struct value *slice(struct arena *a, const struct service *s, const struc
     const struct meta *m = &s->object.meta;
     const struct value *labels =
         build_object(a, "kubernetes.io/service-name", text(a, m->name), NULL);
-    const struct value *meta =
-        build_object(a, "name", value_new_stringf(a, "%.*s-%s%zu", STR_ARG(m->name), ipv6 ? "ipv6-" : "", number),
-                     "namespace", text(a, m->namespace), "labels", labels, NULL);
+    const struct value *meta = build_object(
+        a, "name",
+        value_new_stringf(a, "%.*s-%s%zu", STR_ARG(m->name), ipv6 ? "ipv6-" : "", number),
+        "namespace", text(a, m->namespace), "labels", labels, NULL);
     return build_object(a, "apiVersion", build_text(a, "discovery.k8s.io/v1"), "kind",
                         build_text(a, "EndpointSlice"), "metadata", meta, "addressType",
                         build_text(a, ipv6 ? "IPv6" : "IPv4"), "ports", ports, NULL);

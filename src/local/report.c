@@ -110,13 +110,12 @@ static struct value *pod_value(struct arena *a, const struct runtime *r, const s
     const struct value *sidecar = sidecar_value(a, r, p);
     struct value *containers = containers_value(a, p, &restarts);
     *all_ready = *all_ready && settled(p, sidecar->string);
-    return build_object(a, "namespace", text_of(a, m->namespace), "name", text_of(a, m->name),
-                        "workload", build_text(a, p->workload), "ready",
-                        value_new_bool(a, p->ready), "done",
-                        value_new_bool(a, p->phase == POD_DONE), "phase",
-                        build_text(a, pod_view(p).phase), "ip", build_text(a, p->ip4), "restarts",
-                        value_new_int(a, restarts), "sidecar", sidecar, "reason",
-                        build_text(a, reason), "containers", containers, NULL);
+    return build_object(
+        a, "namespace", text_of(a, m->namespace), "name", text_of(a, m->name), "workload",
+        build_text(a, p->workload), "ready", value_new_bool(a, p->ready), "done",
+        value_new_bool(a, p->phase == POD_DONE), "phase", build_text(a, pod_view(p).phase), "ip",
+        build_text(a, p->ip4), "restarts", value_new_int(a, restarts), "sidecar", sidecar, "reason",
+        build_text(a, reason), "containers", containers, NULL);
 }
 
 static const struct value *finding_value(struct arena *a, const struct finding *f)

@@ -307,10 +307,11 @@ static int check_fixed(const struct runtime *r, const struct run_options *new, s
                        r->state.name, (long long)r->options.ads_port);
     }
     if (strcmp(new->mesh_name, r->options.mesh_name) != 0) {
-        return err_set(e,
-                       "--mesh-name: mesh \"%s\" runs with \"%s\"; to change it, end the mesh first "
-                       "with: osm local down",
-                       r->state.name, r->options.mesh_name);
+        return err_set(
+            e,
+            "--mesh-name: mesh \"%s\" runs with \"%s\"; to change it, end the mesh first "
+            "with: osm local down",
+            r->state.name, r->options.mesh_name);
     }
     return 0;
 }

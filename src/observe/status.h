@@ -9,10 +9,10 @@
 
 /* The status document as JSON:
  *   {"proxies": [{"uuid", "pod", "identity", "connected", "state", "types": [{"type", "state",
- *    "version", "error"}]}], "sources": [digest of each folder, 16 hexadecimal digits], "findings": [{"level", "file", "line", "object", "text"}]}
- * A proxy's state is refused, sending, synced or disconnected, the first that applies. Proxies of
- * the mesh that aren't connected are there too. The digests (dir_source_digest) tell which files the
- * proxies' states belong to. */
+ *    "version", "error"}]}], "sources": [digest of each folder, 16 hexadecimal digits], "findings":
+ * [{"level", "file", "line", "object", "text"}]} A proxy's state is refused, sending, synced or
+ * disconnected, the first that applies. Proxies of the mesh that aren't connected are there too.
+ * The digests (dir_source_digest) tell which files the proxies' states belong to. */
 void status_write(const struct mesh *mesh, const struct ads_status *proxies,
                   const struct findings *source, const uint64_t *digests, size_t n_digests,
                   struct buf *out);

@@ -20,9 +20,9 @@ struct manifest *manifest_new(size_t root, const char *path);
 void manifest_free(struct manifest *m);
 
 enum manifest_change {
-    MANIFEST_SAME,    /* the objects are; findings may differ */
+    MANIFEST_SAME, /* the objects are; findings may differ */
     MANIFEST_CHANGED,
-    MANIFEST_GONE,    /* there is no such file any more */
+    MANIFEST_GONE, /* there is no such file any more */
 };
 /* Reads the file when it changed since the last time, always when `force`. While the file has
  * errors, objects that it had before and that it doesn't define now stay. The objects that it had

@@ -215,8 +215,8 @@ void translate_catcher(struct arena *a, const struct translate *t, bool ipv6, re
 
 /* --- inbound --- */
 
-/* It negotiates no application protocol: Envoy would take a negotiated "osm" for HTTP/1. Without one
- * it looks at the first bytes. */
+/* It negotiates no application protocol: Envoy would take a negotiated "osm" for HTTP/1. Without
+ * one it looks at the first bytes. */
 static TransportSocket *downstream_tls(struct arena *a, const struct translate *t, char *name)
 {
     DownstreamTls *d = new_DownstreamTls(a);

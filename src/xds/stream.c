@@ -160,8 +160,8 @@ static bool in_name(char c)
     return isalnum((unsigned char)c) || (c != '\0' && strchr("-_|/", c));
 }
 
-/* Envoy names the resources that it refuses in most of its words. "a/b|80" isn't named by "a/b|8080"
- * or "a/b|80|local". */
+/* Envoy names the resources that it refuses in most of its words. "a/b|80" isn't named by
+ * "a/b|8080" or "a/b|80|local". */
 static bool names_resource(const char *error, const struct resource *r)
 {
     const char *at = r->name_len > 0 ? strstr(error, r->name) : NULL;

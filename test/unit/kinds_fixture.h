@@ -33,8 +33,7 @@ static struct reading_result read_text(const char *text, const char *file)
     r.status = objects_read(str_of(text), file, reading_take, &r, &f);
     struct buf b;
     buf_init(&b, 1 << 20);
-    VEC_EACH(f.list, one)
-    {
+    VEC_EACH(f.list, one) {
         char *line = finding_text(one);
         buf_printf(&b, "%s\n", line);
         free(line);
@@ -46,8 +45,7 @@ static struct reading_result read_text(const char *text, const char *file)
 
 static void reading_done(struct reading_result *r)
 {
-    VEC_EACH(r->objects, o)
-    {
+    VEC_EACH(r->objects, o) {
         object_unref(*o);
     }
     VEC_DONE(r->objects);

@@ -300,8 +300,8 @@ static void syntax_errors_say_what_to_change(void **state)
 static void values_know_their_lines(void **state)
 {
     struct value *v = NULL;
-    assert_int_equal(value_read_yaml(arena, STR("# c\na: 1\nb:\n  - x\n  - {c:\n      t}\n"),
-                                     100, &v, NULL, NULL),
+    assert_int_equal(value_read_yaml(arena, STR("# c\na: 1\nb:\n  - x\n  - {c:\n      t}\n"), 100,
+                                     &v, NULL, NULL),
                      0);
     assert_int_equal(v->line, 101);
     assert_int_equal(v->object.at[1].line, 102);
