@@ -15,6 +15,7 @@ struct refusal {
 struct channel {
     bool active; /* the proxy asked for this type */
     bool wildcard;
+    bool unanswered;     /* a new wildcard: Envoy waits 15 s for an answer, which may be empty */
     bool one_by_one;     /* narrowing a refusal that named nothing */
     VEC(uint64_t) names; /* subscribed ids, sorted; unless wildcard */
     VEC(uint64_t) fresh; /* to be sent whatever `has` says */
@@ -242,6 +243,7 @@ static int on_delta_request(struct stream *s, enum xds_type t, const struct disc
     if (first) {
         c->active = true;
         c->wildcard = q->n_names == 0;
+        c->unanswered = c->wildcard && q->n_known == 0;
         resume(c, q);
     }
     for (size_t i = 0; i < q->n_names; i++) {
@@ -270,6 +272,7 @@ static void on_sotw_request(struct stream *s, enum xds_type t, const struct disc
     if (!c->active) {
         c->active = true;
         c->wildcard = q->n_names == 0;
+        c->unanswered = c->wildcard && q->version.len == 0;
         c->resume_version = resource_version_parse(q->version);
     }
     if (c->wildcard) {
@@ -433,6 +436,7 @@ static struct response *send(struct stream *s, enum xds_type t, struct response_
 {
     struct channel *c = &s->channels[t];
     uint64_t version = s->delta ? 0 : view_hash(want(s, t));
+    c->unanswered = false;
     c->in_flight = response_cached(cache, t, s->delta, version, resources, removed);
     if (t == XDS_CDS) {
         endpoints_follow(s, resources);
@@ -480,7 +484,7 @@ static struct response *next_delta(struct stream *s, enum xds_type t, struct res
             VEC_PUSH(x.removed, *r);
         }
     }
-    if (x.send.len > 0 || x.removed.len > 0) {
+    if (x.send.len > 0 || x.removed.len > 0 || x.c->unanswered) {
         out = send(s, t, cache, &x.send, &x.removed);
     }
     if (may_remove) {
@@ -509,7 +513,7 @@ static struct response *next_sotw(struct stream *s, enum xds_type t, struct resp
     struct response *out = NULL;
     advance(s, t, cache, &x);
     bool dropping = may_remove && x.c->leftover.len > 0;
-    if (x.send.len > 0 || dropping) {
+    if (x.send.len > 0 || dropping || x.c->unanswered) {
         x.send.len = 0;
         if (may_remove) {
             resource_vec_done(&x.c->leftover);
