@@ -156,17 +156,6 @@ int local_status(const struct state *s, bool edges, struct arena *a, const struc
     return result;
 }
 
-size_t value_len(const struct value *array)
-{
-    return array && array->type == VALUE_ARRAY ? array->array.len : 0;
-}
-
-static bool ready_of(const struct value *pod)
-{
-    const struct value *ready = value_member(pod, "ready");
-    return ready && ready->type == VALUE_BOOL && ready->boolean;
-}
-
 /* 0: no; 1: a pod of that workload; 2: a ready one; 3: that pod. */
 static int match(const struct value *pod, struct str ns, struct str name)
 {
@@ -179,7 +168,7 @@ static int match(const struct value *pod, struct str ns, struct str name)
     }
     if (str_cut(value_string_at(pod, "workload"), '/', &kind, &workload) &&
         str_eq(workload, name)) {
-        return ready_of(pod) ? 2 : 1;
+        return value_bool_at(pod, "ready") ? 2 : 1;
     }
     return 0;
 }

@@ -32,10 +32,15 @@ int local_status(const struct state *s, bool edges, struct arena *a, const struc
  * are an error. */
 int local_find_pod(const struct value *status, const char *text, const struct value **ret,
                    struct err *e);
-/* Members of arrays that may be missing. */
-size_t value_len(const struct value *array);
 /* Prints "error: demo/split.yaml:14: TrafficSplit bookstore/split: ..." for each finding. */
 void local_print_findings(const struct value *status, FILE *to);
+
+struct run_options;
+/* Returns when the runtime answers: 1 for one that it started, 0 for one that is there or that
+ * another `up` starts. */
+int local_start_daemon(const struct state *s, const struct run_options *o, struct err *e);
+/* Prints how pods get ready; returns when all are, with an error when that takes too long. */
+int local_watch_ready(const struct state *s, int64_t timeout_s, struct err *e);
 
 int local_up_run(const struct args *args, struct err *e);
 int local_daemon_run(const struct args *args, struct err *e);

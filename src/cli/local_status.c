@@ -45,12 +45,6 @@ static double number_at(const struct value *v, const char *key)
                                        : n->number;
 }
 
-static bool bool_at(const struct value *v, const char *path)
-{
-    const struct value *b = value_at(v, path);
-    return b && b->type == VALUE_BOOL && b->boolean;
-}
-
 static void print_pods(const struct value *pods)
 {
     static const char *const heading[] = {"POD", "READY", "SIDECAR", "RESTARTS", "IP", "REASON"};
@@ -62,7 +56,10 @@ static void print_pods(const struct value *pods)
         bool refused = str_starts(sidecar, "refused: ");
         table_add(&t, "%.*s/%.*s", STR_ARG(value_string_at(pod, "namespace")),
                   STR_ARG(value_string_at(pod, "name")));
-        table_add(&t, "%s", bool_at(pod, "ready") ? "yes" : bool_at(pod, "done") ? "done" : "no");
+        table_add(&t, "%s",
+                  value_bool_at(pod, "ready")  ? "yes"
+                  : value_bool_at(pod, "done") ? "done"
+                                               : "no");
         add_str(&t, refused ? STR("refused") : sidecar);
         table_add(&t, "%lld", int_at(pod, "restarts"));
         add_str(&t, value_string_at(pod, "ip"));
@@ -117,11 +114,11 @@ static void print_status(const struct value *status)
 {
     struct str problem = value_string_at(status, "problem");
     printf("mesh \"%.*s\": %s\n", STR_ARG(value_string_at(status, "name")),
-           bool_at(status, "ready") ? "ready" : "not ready");
+           value_bool_at(status, "ready") ? "ready" : "not ready");
     if (problem.len > 0) {
         printf("problem: %.*s\n", STR_ARG(problem));
     }
-    if (!bool_at(status, "controller.ready")) {
+    if (!value_bool_at(status, "controller.ready")) {
         printf("controller: %.*s\n", STR_ARG(value_string_at(status, "controller.problem")));
     }
     printf("\n");
@@ -149,7 +146,7 @@ static int show(const struct state *s, bool json, struct err *e)
     } else {
         print_status(status);
     }
-    return bool_at(status, "ready") ? EXIT_OK : EXIT_FAILED;
+    return value_bool_at(status, "ready") ? EXIT_OK : EXIT_FAILED;
 }
 
 int local_status_run(const struct args *args, struct err *e)

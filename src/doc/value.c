@@ -52,6 +52,17 @@ struct str value_string_at(const struct value *v, const char *dotted_path)
     return found && found->type == VALUE_STRING ? found->string : STR("");
 }
 
+bool value_bool_at(const struct value *v, const char *dotted_path)
+{
+    const struct value *b = value_at(v, dotted_path);
+    return b && b->type == VALUE_BOOL && b->boolean;
+}
+
+size_t value_len(const struct value *array)
+{
+    return array && array->type == VALUE_ARRAY ? array->array.len : 0;
+}
+
 struct value *value_new(struct arena *a, enum value_type type)
 {
     struct value *v = ARENA_NEW(a, struct value);

@@ -79,6 +79,10 @@ const struct value *value_member(const struct value *v, const char *key);
 const struct value *value_at(const struct value *v, const char *dotted_path);
 /* The string at the path, or the empty view. */
 struct str value_string_at(const struct value *v, const char *dotted_path);
+/* Is there `true` at the path? */
+bool value_bool_at(const struct value *v, const char *dotted_path);
+/* Elements of an array; 0 for NULL and other types. */
+size_t value_len(const struct value *array);
 
 /* Building and editing; all new nodes in `a`. What is added to a tree may be added to others too;
  * it is not copied, so don't change it afterwards: fill it first, or get the tree's own with

@@ -13,7 +13,6 @@ struct parser {
     struct str s;
     size_t at;
     bool fold; /* (?i) is on: letters cost twice */
-    VEC(struct str) names;
     struct err *e;
 };
 
@@ -135,16 +134,10 @@ static int parse_name(struct parser *p)
     while (!at_end(p) && (regex_is_word(peek(p, 0)))) {
         p->at++;
     }
-    struct str name = {p->s.ptr + from, p->at - from};
-    if (name.len == 0 || peek(p, 0) != '>') {
+    size_t len = p->at - from;
+    if (len == 0 || peek(p, 0) != '>') {
         return bad(p, from, "expected a group's name of letters, digits and _, and then >");
     }
-    VEC_EACH(p->names, n) {
-        if (str_eq(*n, name)) {
-            return bad(p, from, "two groups have this name");
-        }
-    }
-    VEC_PUSH(p->names, name);
     p->at++;
     return 0;
 }
@@ -370,7 +363,6 @@ int regex_check(struct str pattern, uint32_t *ret_cost, struct err *e)
     if (r == 0 && !at_end(&p)) {
         r = bad(&p, p.at, "the ) has no ( before it");
     }
-    VEC_DONE(p.names);
     if (r == 0 && whole.cost + 4 > LIMIT_REGEX_PROGRAM) {
         r = err_set(e, "the expression is too complex for the sidecars; split it");
     }
