@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from mesh import HERE, OSM, Mesh  # noqa: F401
+from mesh import OSM, Mesh
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,23 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 BUILD = pathlib.Path(os.environ["OSM_BUILD"])
 OSM = BUILD / "src/cli/osm"
 HERE = pathlib.Path(__file__).parent
 TIMEOUT = 180
+
+
+def eventually(what, seconds=60):
+    """Repeats `what` until it says (True, what it saw); what it saw last is in the message."""
+    deadline = time.monotonic() + seconds
+    while True:
+        ok, seen = what()
+        if ok:
+            return seen
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.05)
 
 
 class Mesh:

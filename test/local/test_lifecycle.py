@@ -13,20 +13,7 @@ import pytest
 
 import manifests as m
 import mesh as local
-
-SECONDS = 90
-
-
-def eventually(what, seconds=SECONDS):
-    """Repeats `what` until it says that all is as wanted; what it saw last is in the message."""
-    deadline = time.monotonic() + seconds
-    while True:
-        ok, seen = what()
-        if ok:
-            return seen
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.1)
-
+from mesh import eventually
 
 # --- what a mesh is made of ---
 

@@ -1,10 +1,10 @@
 """Calls through real Envoys: every protocol, mode and policy has its allowed and its denied case."""
 import json
-import time
 
 import pytest
 
 import manifests as m
+from mesh import eventually
 
 PROTOCOLS = list(m.ECHO_PORTS)
 HTTP = ["http", "h2", "grpc"]
@@ -41,17 +41,6 @@ def policy(mesh, *objects):
 
 def call(mesh, who, protocol, host="server.shop", **options):
     return mesh.call(who, protocol, host, m.ECHO_PORTS[protocol], **options)
-
-
-def eventually(what, seconds=20):
-    """Repeats a call until its outcome is as told; the last outcome is in the message."""
-    deadline = time.monotonic() + seconds
-    while True:
-        ok, seen = what()
-        if ok:
-            return seen
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.05)
 
 
 def allowed(mesh, who, protocol, **options):
