@@ -155,6 +155,21 @@ static const struct value *runtime(struct arena *a)
     return build_object(a, "layers", layers, NULL);
 }
 
+/* Envoy warns when its connections have no limit. A sidecar runs out of file descriptors long
+ * before this one. */
+static const struct value *overload_manager(struct arena *a)
+{
+    const struct value *limit = build_object(
+        a, "@type",
+        typed(a,
+              "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
+        "max_active_downstream_connections", value_new_int(a, 1000000), NULL);
+    const struct value *monitor = build_object(
+        a, "name", build_text(a, "envoy.resource_monitors.global_downstream_max_connections"),
+        "typed_config", limit, NULL);
+    return build_object(a, "resource_monitors", build_array(a, monitor, NULL), NULL);
+}
+
 /* Statistics of a cluster that nobody calls cost most of a sidecar's memory; they are made on the
  * first call. */
 static const struct value *bootstrap(struct arena *a, struct str uuid,
@@ -163,12 +178,13 @@ static const struct value *bootstrap(struct arena *a, struct str uuid,
     const struct value *deferred =
         build_object(a, "enable_deferred_creation_stats", value_new_bool(a, true), NULL);
     return yaml_text(
-        a, build_object(
-               a, "node", build_object(a, "id", value_new_string(a, uuid), NULL), "admin", admin(a),
-               "deferred_stat_options", deferred, "layered_runtime", runtime(a),
-               "dynamic_resources", dynamic_resources(a, o), "static_resources",
-               build_object(a, "clusters", build_array(a, controller_cluster(a, o), NULL), NULL),
-               NULL));
+        a,
+        build_object(
+            a, "node", build_object(a, "id", value_new_string(a, uuid), NULL), "admin", admin(a),
+            "deferred_stat_options", deferred, "layered_runtime", runtime(a), "overload_manager",
+            overload_manager(a), "dynamic_resources", dynamic_resources(a, o), "static_resources",
+            build_object(a, "clusters", build_array(a, controller_cluster(a, o), NULL), NULL),
+            NULL));
 }
 
 static const struct value *file_at(struct arena *a, const char *name)

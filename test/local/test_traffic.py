@@ -29,7 +29,9 @@ def mesh(new_mesh):
     objects += m.client("town", "alice") + m.client("town", "mallory")
     objects += m.client("outside", "stranger")
     m.write(mesh.dir / "apps.yaml", *objects)
-    m.write(mesh.dir / "policy.yaml", m.mesh_config(permissive=True))
+    # Sidecars have the log level that holds when their pod is made.
+    m.write(mesh.dir / "policy.yaml", m.mesh_config(permissive=True,
+                                                    sidecar={"logLevel": "warning"}))
     mesh.up()
     yield mesh
     mesh.down()
@@ -192,11 +194,15 @@ def test_envoys_hold_no_refused_resource_and_no_warning(mesh):
     policy(mesh, m.mesh_config(), ANY_HTTP, m.tcp_route("shop", "any"), target(HTTP_RULES),
            target(TCP_RULES, name="two"))
     allowed(mesh, "town/alice", "http")
-    for pod in mesh.status()["pods"]:
+
+    def settled():
+        pods = mesh.status()["pods"]
+        return all(p["sidecar"] in ("-", "synced") for p in pods), pods
+    pods = eventually(settled)
+    for pod in pods:
         name = f"{pod['namespace']}/{pod['name']}"
-        if pod["namespace"] == "outside":
+        if pod["sidecar"] == "-":
             continue
-        assert pod["sidecar"] == "synced", pod
         dump = mesh.proxy_get(name, "config_dump?include_eds")
         assert "error_state" not in dump, name
         log = mesh.logs(name, "envoy")
