@@ -186,8 +186,8 @@ static struct blob *encode_delta(struct arena *a, enum xds_type type, char *vers
     return frame(&m.base);
 }
 
-static uint64_t content_hash(enum xds_type type, bool delta, uint64_t version,
-                             const resource_vec *resources, const resource_vec *removed)
+static uint64_t nonce_of(enum xds_type type, bool delta, uint64_t version, uint64_t last_nonce,
+                         const resource_vec *resources, const resource_vec *removed)
 {
     uint64_t h = hash_mix((uint64_t)type * 2 + delta, version);
     for (size_t i = 0; i < resources->len; i++) {
@@ -197,16 +197,18 @@ static uint64_t content_hash(enum xds_type type, bool delta, uint64_t version,
     for (size_t i = 0; i < removed->len; i++) {
         h = hash_mix(h, removed->at[i]->id);
     }
+    h = h == last_nonce ? ~h : h;
     return h ? h : 1;
 }
 
-struct response *response_new(enum xds_type type, bool delta, uint64_t version,
-                              const resource_vec *resources, const resource_vec *removed)
+static struct response *response_new(enum xds_type type, bool delta, uint64_t version,
+                                     uint64_t nonce, const resource_vec *resources,
+                                     const resource_vec *removed)
 {
     struct response *r = NEW(struct response);
     ref_init(&r->ref);
     r->type = type;
-    r->nonce = content_hash(type, delta, version, resources, removed);
+    r->nonce = nonce;
     for (size_t i = 0; i < resources->len; i++) {
         VEC_PUSH(r->resources, resource_ref(resources->at[i]));
     }
@@ -260,10 +262,10 @@ void response_cache_free(struct response_cache *c)
 }
 
 struct response *response_cached(struct response_cache *c, enum xds_type type, bool delta,
-                                 uint64_t version, const resource_vec *resources,
-                                 const resource_vec *removed)
+                                 uint64_t version, uint64_t last_nonce,
+                                 const resource_vec *resources, const resource_vec *removed)
 {
-    uint64_t nonce = content_hash(type, delta, version, resources, removed);
+    uint64_t nonce = nonce_of(type, delta, version, last_nonce, resources, removed);
     size_t oldest = 0;
     for (size_t i = 0; i < CACHE_SLOTS; i++) {
         if (c->responses[i].response && c->responses[i].response->nonce == nonce) {
@@ -275,7 +277,7 @@ struct response *response_cached(struct response_cache *c, enum xds_type type, b
         }
     }
     response_unref(c->responses[oldest].response);
-    c->responses[oldest].response = response_new(type, delta, version, resources, removed);
+    c->responses[oldest].response = response_new(type, delta, version, nonce, resources, removed);
     c->responses[oldest].used_at = ++c->clock;
     return response_ref(c->responses[oldest].response);
 }

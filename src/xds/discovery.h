@@ -37,26 +37,25 @@ int discovery_parse(struct arena *a, bool delta, struct str message, struct disc
 struct response {
     struct ref ref;
     enum xds_type type;
-    uint64_t nonce;         /* hash of what it says */
+    uint64_t nonce;         /* hash of what it says, or that inverted */
     struct blob *framed;    /* with gRPC's prefix */
     resource_vec resources; /* references */
 };
 struct response *response_ref(struct response *r);
 struct response *response_unref(struct response *r);
 
-/* Encodes; takes references of its own. version: of the whole view. removed: names, delta only. */
-struct response *response_new(enum xds_type type, bool delta, uint64_t version,
-                              const resource_vec *resources, const resource_vec *removed);
-
 /* Remembers the last differences and responses, so that they are computed once for all streams
  * that are owed the same. One a thread. */
 struct response_cache;
 struct response_cache *response_cache_new(void);
 void response_cache_free(struct response_cache *c);
-/* Like response_new; a reference to a remembered one when there is. */
+/* Encodes, or finds a remembered one; the reference is the caller's. version: of the state of the
+ * world, 0 in the delta protocol. last_nonce: of the stream's response before; this one's differs,
+ * so that a request that still names the other isn't taken for its answer. removed: names, delta
+ * only. */
 struct response *response_cached(struct response_cache *c, enum xds_type type, bool delta,
-                                 uint64_t version, const resource_vec *resources,
-                                 const resource_vec *removed);
+                                 uint64_t version, uint64_t last_nonce,
+                                 const resource_vec *resources, const resource_vec *removed);
 /* The difference of two views, borrowed until the next call. */
 struct difference {
     struct view from, to;

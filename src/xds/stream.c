@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/limits.h"
 
 /* A content that the proxy refused. */
@@ -25,6 +26,7 @@ struct channel {
     /* Names that it still holds though `has` lacks them: removed last. */
     resource_vec leftover;
     struct response *in_flight;
+    uint64_t last_nonce;     /* of the last response; the proxy's requests go on naming it */
     uint64_t resume_version; /* state of the world: what a returning proxy says it has */
     VEC(struct refusal) refusals;
     char *error;
@@ -112,6 +114,13 @@ static bool id_has(const uint64_t *at, size_t len, uint64_t id)
         }                                                                                          \
     } while (0)
 
+/* Types that may be asked for without names, and whose responses in the state of the world are the
+ * whole set: what isn't in one is deleted. Those of other types update what they name. */
+static bool is_whole(enum xds_type t)
+{
+    return t == XDS_CDS || t == XDS_LDS;
+}
+
 static bool subscribed(const struct channel *c, uint64_t id)
 {
     return c->wildcard || id_has(c->names.at, c->names.len, id);
@@ -138,6 +147,18 @@ static void refuse(struct channel *c, const struct resource *r)
         VEC_REMOVE(c->refusals, 0);
     }
     VEC_PUSH(c->refusals, (struct refusal){r->id, r->version});
+}
+
+/* What the proxy took after all; in a whole set it may have been refused for another's sake. */
+static void acquit(struct channel *c, const struct response *r)
+{
+    VEC_EACH(r->resources, x) {
+        for (size_t i = c->refusals.len; i-- > 0;) {
+            if (c->refusals.at[i].id == (*x)->id && c->refusals.at[i].version == (*x)->version) {
+                VEC_REMOVE(c->refusals, i);
+            }
+        }
+    }
 }
 
 /* Refusals of contents that the plan has no more are history. */
@@ -174,10 +195,11 @@ static bool names_resource(const char *error, const struct resource *r)
     return false;
 }
 
-/* In the delta protocol those that aren't to blame are sent again without the others. In the state
- * of the world that can't be said: what is left out is deleted. There Envoy takes what is good of a
- * refused response, and nothing is sent until something differs. */
-static void on_refusal(struct channel *c, const struct response *r, bool delta, struct str error)
+/* Those that aren't to blame are sent again without the others. Of a whole set nothing can be left
+ * out: there Envoy takes what is good of a refused response, and nothing is sent until something
+ * differs. */
+static void on_refusal(struct channel *c, const struct response *r, bool whole_set,
+                       struct str error)
 {
     free(c->error);
     size_t len = error.len < LIMIT_ADS_REFUSAL_TEXT ? error.len : LIMIT_ADS_REFUSAL_TEXT;
@@ -186,13 +208,13 @@ static void on_refusal(struct channel *c, const struct response *r, bool delta, 
     VEC_EACH(r->resources, x) {
         named += names_resource(c->error, *x);
     }
-    bool narrow = delta && named == 0 && r->resources.len > 1;
+    bool narrow = !whole_set && named == 0 && r->resources.len > 1;
     c->one_by_one |= narrow;
     VEC_EACH(r->resources, x) {
         bool guilty = named > 0 ? names_resource(c->error, *x) : !narrow;
         if (guilty) {
             refuse(c, *x);
-        } else if (delta) {
+        } else if (!whole_set && subscribed(c, (*x)->id)) {
             ID_ADD(c->fresh, (*x)->id);
         }
     }
@@ -242,7 +264,7 @@ static int on_delta_request(struct stream *s, enum xds_type t, const struct disc
     bool first = !c->active;
     if (first) {
         c->active = true;
-        c->wildcard = q->n_names == 0;
+        c->wildcard = is_whole(t) && q->n_names == 0;
         c->unanswered = c->wildcard && q->n_known == 0;
         resume(c, q);
     }
@@ -266,46 +288,71 @@ static int on_delta_request(struct stream *s, enum xds_type t, const struct disc
     return 0;
 }
 
+/* Names are all that the proxy wants from now on; none at first is a wildcard. */
 static void on_sotw_request(struct stream *s, enum xds_type t, const struct discovery_request *q)
 {
     struct channel *c = &s->channels[t];
+    bool before = c->wildcard;
+    c->wildcard = is_whole(t) && q->n_names == 0 && (before || !c->active);
     if (!c->active) {
         c->active = true;
-        c->wildcard = q->n_names == 0;
-        c->unanswered = c->wildcard && q->version.len == 0;
         c->resume_version = resource_version_parse(q->version);
     }
-    if (c->wildcard) {
-        return;
-    }
-    id_vec before = {c->names.at, c->names.len, c->names.cap};
+    id_vec old = {c->names.at, c->names.len, c->names.cap};
     memset(&c->names, 0, sizeof(c->names));
     for (size_t i = 0; i < q->n_names; i++) {
         uint64_t id = resource_id(q->names[i]);
+        c->wildcard |= is_whole(t) && str_is(q->names[i], "*");
         ID_ADD(c->names, id);
-        if (!id_has(before.at, before.len, id)) {
+        if (!id_has(old.at, old.len, id)) {
             ID_ADD(c->fresh, id);
         }
     }
-    VEC_DONE(before);
+    for (size_t i = c->fresh.len; i-- > 0;) {
+        if (!subscribed(c, c->fresh.at[i])) {
+            VEC_REMOVE(c->fresh, i);
+        }
+    }
+    c->unanswered |= c->wildcard && !before;
+    VEC_DONE(old);
 }
 
-/* A proxy that came back with the version of the plan's whole view has all of it. */
+static void add_to_version(void *arg, struct resource *r)
+{
+    uint64_t *h = arg;
+    *h += hash_mix(r->id, r->version);
+}
+
+/* The version of a whole set: the same whichever of it audiences share, unlike view_hash. */
+static uint64_t whole_version(struct view v, const resource_vec *leftover)
+{
+    uint64_t h = 0;
+    view_each(v, add_to_version, &h);
+    VEC_EACH(*leftover, r) {
+        add_to_version(&h, *r);
+    }
+    return h ? h : 1;
+}
+
+/* A proxy that came back with the version of the plan's whole view has all of it. Of resources that
+ * are asked for by name a version says less: one given up and wanted again is gone, with the
+ * version that it came with still the last. */
 static void try_resume_sotw(struct stream *s, enum xds_type t)
 {
     struct channel *c = &s->channels[t];
-    if (s->delta || !s->plan || !c->active || c->resume_version == 0) {
+    if (s->delta || !s->plan || c->resume_version == 0) {
         return;
     }
-    if (c->resume_version == view_hash(want(s, t))) {
+    if (c->wildcard && c->resume_version == whole_version(want(s, t), &c->leftover)) {
         view_unref(&c->has);
         c->has = view_ref(want(s, t));
-        c->fresh.len = 0;
+        c->unanswered = false;
     }
     c->resume_version = 0;
 }
 
-/* True when the request answers the response in flight or is about none. */
+/* False when the request is of no use: its proxy hasn't seen the last response, to which it will
+ * answer with all that it wants. In the delta protocol no request repeats another. */
 static bool take_answer(struct stream *s, enum xds_type t, const struct discovery_request *q,
                         enum xds_type *refused)
 {
@@ -314,13 +361,13 @@ static bool take_answer(struct stream *s, enum xds_type t, const struct discover
         return true;
     }
     if (!c->in_flight || c->in_flight->nonce != resource_version_parse(q->nonce)) {
-        /* An old answer; in the delta protocol it may still subscribe. */
-        return s->delta;
+        return s->delta || c->last_nonce == resource_version_parse(q->nonce);
     }
     if (q->refused) {
-        on_refusal(c, c->in_flight, s->delta, q->error);
+        on_refusal(c, c->in_flight, !s->delta && is_whole(t), q->error);
         *refused = t;
     } else {
+        acquit(c, c->in_flight);
         forget_refusals(s, t);
     }
     c->in_flight = response_unref(c->in_flight);
@@ -396,11 +443,12 @@ static void drop_leftover(struct channel *c, uint64_t id)
     }
 }
 
-/* Moves what the plan lacks to the leftovers; only a wildcard subscription hears of removals. */
-static void note_removed(struct channel *c, const struct difference *d)
+/* Moves what the plan lacks to the leftovers. Endpoints, secrets and routes go with what names
+ * them. */
+static void note_removed(struct channel *c, enum xds_type t, const struct difference *d)
 {
-    if (c->wildcard) {
-        VEC_EACH(d->removed, r) {
+    VEC_EACH(d->removed, r) {
+        if (is_whole(t) && subscribed(c, (*r)->id)) {
             VEC_PUSH(c->leftover, resource_ref(*r));
         }
     }
@@ -432,15 +480,13 @@ static void endpoints_follow(struct stream *s, const resource_vec *clusters)
 }
 
 static struct response *send(struct stream *s, enum xds_type t, struct response_cache *cache,
-                             const resource_vec *resources, const resource_vec *removed)
+                             uint64_t version, const struct choice *x)
 {
-    struct channel *c = &s->channels[t];
-    uint64_t version = s->delta ? 0 : view_hash(want(s, t));
+    struct channel *c = x->c;
     c->unanswered = false;
-    c->in_flight = response_cached(cache, t, s->delta, version, resources, removed);
-    if (t == XDS_CDS) {
-        endpoints_follow(s, resources);
-    }
+    c->in_flight =
+        response_cached(cache, t, s->delta, version, c->last_nonce, &x->send, &x->removed);
+    c->last_nonce = c->in_flight->nonce;
     return response_ref(c->in_flight);
 }
 
@@ -456,11 +502,21 @@ static void advance(struct stream *s, enum xds_type t, struct response_cache *ca
         VEC_EACH(d->changed, r) {
             choose_changed(x, *r);
         }
-        note_removed(c, d);
+        note_removed(c, t, d);
         view_unref(&c->has);
         c->has = view_ref(to);
     }
     c->fresh.len = 0;
+}
+
+/* While a refusal is narrowed the others wait for their turn. */
+static void keep_one(struct choice *x)
+{
+    while (x->c->one_by_one && x->send.len > 1) {
+        ID_ADD(x->c->fresh, x->send.at[x->send.len - 1]->id);
+        x->send.len--;
+    }
+    x->c->one_by_one = x->c->fresh.len > 0 && x->c->one_by_one;
 }
 
 static struct response *next_delta(struct stream *s, enum xds_type t, struct response_cache *cache,
@@ -469,11 +525,10 @@ static struct response *next_delta(struct stream *s, enum xds_type t, struct res
     struct choice x = {.c = &s->channels[t]};
     struct response *out = NULL;
     advance(s, t, cache, &x);
-    while (x.c->one_by_one && x.send.len > 1) {
-        ID_ADD(x.c->fresh, x.send.at[x.send.len - 1]->id);
-        x.send.len--;
+    keep_one(&x);
+    if (t == XDS_CDS) {
+        endpoints_follow(s, &x.send);
     }
-    x.c->one_by_one = x.c->fresh.len > 0 && x.c->one_by_one;
     if (may_remove) {
         VEC_EACH(x.c->leftover, r) {
             VEC_PUSH(x.removed, *r);
@@ -485,7 +540,7 @@ static struct response *next_delta(struct stream *s, enum xds_type t, struct res
         }
     }
     if (x.send.len > 0 || x.removed.len > 0 || x.c->unanswered) {
-        out = send(s, t, cache, &x.send, &x.removed);
+        out = send(s, t, cache, 0, &x);
     }
     if (may_remove) {
         resource_vec_done(&x.c->leftover);
@@ -504,14 +559,17 @@ static void choose_subscribed(void *arg, struct resource *r)
     }
 }
 
-/* State of the world: a response holds all that is subscribed, and the leftovers until they may
- * go. A refused whole isn't repeated until the plan differs. */
-static struct response *next_sotw(struct stream *s, enum xds_type t, struct response_cache *cache,
-                                  bool may_remove)
+/* State of the world, clusters and listeners: a response holds all that is subscribed, and the
+ * leftovers until they may go. A refused whole isn't repeated until the plan differs. */
+static struct response *next_whole(struct stream *s, enum xds_type t, struct response_cache *cache,
+                                   bool may_remove)
 {
     struct choice x = {.c = &s->channels[t]};
     struct response *out = NULL;
     advance(s, t, cache, &x);
+    if (t == XDS_CDS) {
+        endpoints_follow(s, &x.send);
+    }
     bool dropping = may_remove && x.c->leftover.len > 0;
     if (x.send.len > 0 || dropping || x.c->unanswered) {
         x.send.len = 0;
@@ -520,14 +578,32 @@ static struct response *next_sotw(struct stream *s, enum xds_type t, struct resp
         }
         view_each(want(s, t), choose_subscribed, &x);
         VEC_EACH(x.c->leftover, r) {
-            if ((*r)->body) {
-                VEC_PUSH(x.send, *r);
-            }
+            VEC_PUSH(x.send, *r);
         }
-        out = send(s, t, cache, &x.send, &x.removed);
+        out = send(s, t, cache, whole_version(want(s, t), &x.c->leftover), &x);
     }
     VEC_DONE(x.send);
     return out;
+}
+
+/* State of the world, the other types: only what changed. */
+static struct response *next_part(struct stream *s, enum xds_type t, struct response_cache *cache)
+{
+    struct choice x = {.c = &s->channels[t]};
+    advance(s, t, cache, &x);
+    keep_one(&x);
+    struct response *out = x.send.len > 0 ? send(s, t, cache, view_hash(want(s, t)), &x) : NULL;
+    VEC_DONE(x.send);
+    return out;
+}
+
+static struct response *next_of_type(struct stream *s, enum xds_type t,
+                                     struct response_cache *cache, bool may_remove)
+{
+    if (s->delta) {
+        return next_delta(s, t, cache, may_remove);
+    }
+    return is_whole(t) ? next_whole(s, t, cache, may_remove) : next_part(s, t, cache);
 }
 
 /* Nothing of this type is on its way or still to be sent (leftovers apart). */
@@ -604,8 +680,7 @@ static struct response *next(struct stream *s, struct response_cache *cache, int
         }
         bool may_remove = t != XDS_CDS || (settled(s, XDS_LDS) && settled(s, XDS_RDS) &&
                                            s->channels[XDS_LDS].leftover.len == 0);
-        struct response *r =
-            s->delta ? next_delta(s, t, cache, may_remove) : next_sotw(s, t, cache, may_remove);
+        struct response *r = next_of_type(s, t, cache, may_remove);
         if (r) {
             return r;
         }

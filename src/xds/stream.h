@@ -4,12 +4,14 @@
  * What it promises:
  * - at most one response of a type is in flight; a newer plan replaces one that waits;
  * - a proxy is sent only what differs from what it holds, also after it reconnected (it tells the
- *   versions it has);
+ *   versions it has). In the state of the world a difference of clusters or listeners is sent with
+ *   all the others, and what is asked for by name is sent again after a reconnect;
  * - make before break: clusters, then their endpoints and secrets, then listeners and routes; what
  *   goes away leaves after nothing uses it any more. A proxy that doesn't ask for the endpoints of
- * a new cluster delays this by STREAM_AWAIT_MS at most;
+ *   a new cluster delays this by STREAM_AWAIT_MS at most;
  * - a refused resource isn't sent again until its content changes; a refusal that names no resource
- *   is narrowed by sending what it covered once more, one at a time.
+ *   is narrowed by sending what it covered once more, one at a time. Clusters and listeners in the
+ *   state of the world, where leaving one out deletes it, are sent again when any of them differs.
  * Whose plan it gets is decided by the caller from the peer's certificate, never from the node. */
 #ifndef OSM_XDS_STREAM_H
 #define OSM_XDS_STREAM_H
