@@ -17,6 +17,7 @@ struct channel {
     bool active; /* the proxy asked for this type */
     bool wildcard;
     bool unanswered;     /* a new wildcard: Envoy waits 15 s for an answer, which may be empty */
+    bool passed_over;    /* a whole set was refused; the proxy may have taken nothing of it */
     bool one_by_one;     /* narrowing a refusal that named nothing */
     VEC(uint64_t) names; /* subscribed ids, sorted; unless wildcard */
     VEC(uint64_t) fresh; /* to be sent whatever `has` says */
@@ -26,7 +27,7 @@ struct channel {
     /* Names that it still holds though `has` lacks them: removed last. */
     resource_vec leftover;
     struct response *in_flight;
-    uint64_t last_nonce;     /* of the last response; the proxy's requests go on naming it */
+    uint64_t last_nonce;     /* of the last response */
     uint64_t resume_version; /* state of the world: what a returning proxy says it has */
     VEC(struct refusal) refusals;
     char *error;
@@ -208,6 +209,7 @@ static void on_refusal(struct channel *c, const struct response *r, bool whole_s
     VEC_EACH(r->resources, x) {
         named += names_resource(c->error, *x);
     }
+    c->passed_over = whole_set;
     bool narrow = !whole_set && named == 0 && r->resources.len > 1;
     c->one_by_one |= narrow;
     VEC_EACH(r->resources, x) {
@@ -351,27 +353,24 @@ static void try_resume_sotw(struct stream *s, enum xds_type t)
     c->resume_version = 0;
 }
 
-/* False when the request is of no use: its proxy hasn't seen the last response, to which it will
- * answer with all that it wants. In the delta protocol no request repeats another. */
-static bool take_answer(struct stream *s, enum xds_type t, const struct discovery_request *q,
+/* Whatever response a request names, and whether it saw the last one or not: what it wants is the
+ * newest that we know. */
+static void take_answer(struct stream *s, enum xds_type t, const struct discovery_request *q,
                         enum xds_type *refused)
 {
     struct channel *c = &s->channels[t];
-    if (q->nonce.len == 0) {
-        return true;
-    }
     if (!c->in_flight || c->in_flight->nonce != resource_version_parse(q->nonce)) {
-        return s->delta || c->last_nonce == resource_version_parse(q->nonce);
+        return;
     }
     if (q->refused) {
         on_refusal(c, c->in_flight, !s->delta && is_whole(t), q->error);
         *refused = t;
     } else {
+        c->passed_over = false;
         acquit(c, c->in_flight);
         forget_refusals(s, t);
     }
     c->in_flight = response_unref(c->in_flight);
-    return true;
 }
 
 int stream_on_request(struct stream *s, struct str message, int64_t now_ms, enum xds_type *refused,
@@ -390,9 +389,7 @@ int stream_on_request(struct stream *s, struct str message, int64_t now_ms, enum
     if (!xds_type_parse(q.type_url, &t)) {
         return 0; /* a type that we have nothing of (ECDS, RTDS, ...) */
     }
-    if (!take_answer(s, t, &q, refused)) {
-        return 0;
-    }
+    take_answer(s, t, &q, refused);
     if (s->delta) {
         return on_delta_request(s, t, &q, e);
     }
@@ -564,25 +561,25 @@ static void choose_subscribed(void *arg, struct resource *r)
 static struct response *next_whole(struct stream *s, enum xds_type t, struct response_cache *cache,
                                    bool may_remove)
 {
-    struct choice x = {.c = &s->channels[t]};
+    struct choice x = {.c = &s->channels[t]}, all = x;
     struct response *out = NULL;
     advance(s, t, cache, &x);
-    if (t == XDS_CDS) {
-        endpoints_follow(s, &x.send);
-    }
     bool dropping = may_remove && x.c->leftover.len > 0;
     if (x.send.len > 0 || dropping || x.c->unanswered) {
-        x.send.len = 0;
         if (may_remove) {
             resource_vec_done(&x.c->leftover);
         }
-        view_each(want(s, t), choose_subscribed, &x);
-        VEC_EACH(x.c->leftover, r) {
-            VEC_PUSH(x.send, *r);
+        view_each(want(s, t), choose_subscribed, &all);
+        if (t == XDS_CDS) {
+            endpoints_follow(s, x.c->passed_over ? &all.send : &x.send);
         }
-        out = send(s, t, cache, whole_version(want(s, t), &x.c->leftover), &x);
+        VEC_EACH(x.c->leftover, r) {
+            VEC_PUSH(all.send, *r);
+        }
+        out = send(s, t, cache, whole_version(want(s, t), &x.c->leftover), &all);
     }
     VEC_DONE(x.send);
+    VEC_DONE(all.send);
     return out;
 }
 

@@ -29,6 +29,7 @@ struct known {
     bool requested;       /* on this stream */
     int waiting;          /* responses that may say nothing new: it asked for a name, or returned */
     bool again[CLUSTERS]; /* the same endpoints may come with a cluster that changed */
+    bool cold[CLUSTERS];  /* a cluster that changed and waits for its endpoints to come again */
     bool refused;         /* the last response */
     struct map last;      /* contents of the last response */
     char version[17];     /* of the last response that it took; survives the stream */
@@ -155,15 +156,21 @@ static void follow(struct proxy *p, enum xds_type t)
 
 /* --- responses --- */
 
-static void hold(struct known *k, const char *content)
-{
-    free(map_put(&k->held, content_name(content), mem_strdup(content)));
-}
-
 static bool holds(const struct known *k, const char *content)
 {
     const char *old = map_find(&k->held, content_name(content));
     return old && strcmp(old, content) == 0;
+}
+
+static void hold(struct proxy *p, enum xds_type t, const char *content)
+{
+    struct known *k = &p->known[t];
+    if (t == XDS_CDS) {
+        p->known[XDS_EDS].cold[index_of(content)] |= !holds(k, content);
+    } else {
+        k->cold[index_of(content)] = false;
+    }
+    free(map_put(&k->held, content_name(content), mem_strdup(content)));
 }
 
 /* A response has a reason: something that the proxy lacks, may have passed over with what it
@@ -231,7 +238,7 @@ static char *take(struct proxy *p, enum xds_type t, char *const *contents, size_
         bool good = !is_bad(p, t, contents[i]);
         stop = bad && (mercy == TAKES_NOTHING || (mercy == TAKES_BEFORE && !good));
         if (good && !stop && (whole(t) || k->asked[index_of(contents[i])])) {
-            hold(k, contents[i]);
+            hold(p, t, contents[i]);
         }
     }
     if (whole(t) && (!bad || mercy == TAKES_GOOD)) {
@@ -298,7 +305,8 @@ static void receive(struct proxy *p)
     check_not_repeated(k, t, contents, m->n_resources);
     assert_true(has_reason(k, t, contents, m->n_resources));
     for (size_t i = 0; t == XDS_CDS && i < m->n_resources; i++) {
-        p->known[XDS_EDS].again[index_of(contents[i])] |= k->waiting > 0 || !holds(k, contents[i]);
+        p->known[XDS_EDS].again[index_of(contents[i])] |=
+            k->waiting > 0 || k->refused || !holds(k, contents[i]);
     }
     remember(k, contents, m->n_resources);
     AUTO(free) char *error = take(p, t, contents, m->n_resources);
@@ -316,6 +324,9 @@ static void pump(struct proxy *p)
     struct response *r;
     while ((r = stream_next(p->stream, p->cache, p->now))) {
         assert_false(on_its_way(p, r->type));
+        VEC_EACH(r->resources, x) {
+            assert_true(whole(r->type) || p->known[r->type].asked[index_of((*x)->name)]);
+        }
         VEC_PUSH(p->wire, r);
     }
 }
@@ -371,6 +382,7 @@ static void check_held(void *arg, struct resource *r)
     } else if (!is_bad(c->p, c->t, r->body->data)) {
         assert_non_null(content);
         assert_string_equal(content, r->body->data);
+        assert_false(c->t == XDS_EDS && k->cold[index_of(content)]);
     }
 }
 
