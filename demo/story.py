@@ -100,14 +100,14 @@ class Story:
         before = {app: self.counters(app) for app in wanted}
         time.sleep(1)
         seen = {app: self.since(app, before[app]) for app in wanted}
-        words = {"bought": "buys", "refused": "gets 403"}
+        says = {"bought": "buys", "refused": "gets 403"}
         for app, counter in wanted.items():
             took = times[app]
             pure = set(seen[app]) <= {counter, *(k for k in seen[app]
                                                  if k.startswith(f"{counter} from "))}
             ok = took is not None and took < LIVE_S and seen[app].get(counter, 0) > 0 and pure
             delay = "never" if took is None else f"after {took * 1000:.0f} ms"
-            self.check(f"{app} {words[counter]}, within {LIVE_S:.0f} s of the change", ok,
+            self.check(f"{app} {says[counter]}, within {LIVE_S:.0f} s of the change", ok,
                        f"{delay}; in one second then: {words(seen[app])}")
 
     def share(self, since, policy, want):
