@@ -10,7 +10,7 @@
  * "|local" and aren't asked for. */
 #define STATS_PAGE                                                                                 \
     "/stats?format=json&usedonly&filter="                                                          \
-    "%5Ecluster%5C.%5B%5E.%5D%2B%2F%5B%5E.%5D%2B%5C%7C%5B0-9%5D%2B%5C.upstream_"                   \
+    "%5Ecluster%5C.%5B%5E.%5D%2B%2F%5B%5E.%5D%2B%5C%7C%5B0-9%5D%2B%28%5C%7Cdialled%29%3F%5C.upstream_"                   \
     "%28rq_total%7Crq_%5B1-5%5Dxx%7Crq_403%7Ccx_total%7Crq_time%29%24"
 
 struct edge {
@@ -155,6 +155,7 @@ static void finish(struct gathering *g)
         struct str source, cluster, service, port;
         str_cut(keys[i], ' ', &source, &cluster);
         str_cut(cluster, '|', &service, &port);
+        str_cut(port, '|', &port, &cluster);
         if (edge->requests == 0 && edge->connections == 0) {
             continue;
         }

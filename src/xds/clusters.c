@@ -72,13 +72,12 @@ static HealthCheck *health_check(struct arena *a)
     return h;
 }
 
-void translate_outbound_cluster(struct arena *a, const struct translate *t,
-                                const struct mesh_service *s, const struct mesh_port *p,
-                                resource_vec *out)
+static void emit_cluster(struct arena *a, const struct translate *t, const struct mesh_service *s,
+                         const struct mesh_port *p, char *name, bool dialled, resource_vec *out)
 {
     Cluster *c = new_Cluster(a);
-    c->name = name_cluster(a, s->key, p->target_port);
-    if (s->headless) {
+    c->name = name;
+    if (dialled) {
         original_destination(c);
     } else {
         set_type(c, ENVOY__CONFIG__CLUSTER__V3__CLUSTER__DISCOVERY_TYPE__EDS);
@@ -95,6 +94,17 @@ void translate_outbound_cluster(struct arena *a, const struct translate *t,
         c->n_health_checks = 1;
     }
     pb_emit(out, str_of(c->name), &c->base);
+}
+
+/* A headless service has two: calls to one of its pods, and calls that a split sends to any. */
+void translate_outbound_cluster(struct arena *a, const struct translate *t,
+                                const struct mesh_service *s, const struct mesh_port *p,
+                                resource_vec *out)
+{
+    emit_cluster(a, t, s, p, name_cluster(a, s->key, p->target_port), false, out);
+    if (s->headless) {
+        emit_cluster(a, t, s, p, name_dialled_cluster(a, s->key, p->target_port), true, out);
+    }
 }
 
 static LbEndpoint *lb_endpoint(struct arena *a, struct str ip, uint16_t port)
@@ -202,7 +212,7 @@ void translate_endpoints(const struct translate *t, const struct mesh_service *s
                          resource_vec out[XDS_TYPES])
 {
     AUTO(arena_free) struct arena *a = arena_new(4096);
-    for (size_t i = 0; !s->headless && i < s->ports.len; i++) {
+    for (size_t i = 0; i < s->ports.len; i++) {
         if (first_of_target_port(s, i)) {
             emit_assignment(a, s, i, endpoints, identities, &out[XDS_EDS]);
         }

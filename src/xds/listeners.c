@@ -76,12 +76,12 @@ static TcpProxy *tcp_proxy_to(struct arena *a, char *stat_prefix, char *cluster)
 /* --- outbound --- */
 
 /* A connection has no path or headers: the route without conditions, which is the last, counts. */
-static TcpProxy *tcp_proxy_by(struct arena *a, char *stat_prefix, const struct mesh_port *port)
+static TcpProxy *tcp_proxy_by(struct arena *a, char *stat_prefix, const struct mesh_service *s,
+                              const struct mesh_port *port)
 {
     const struct mesh_route *route = &port->routes.at[port->routes.len - 1];
     if (route->backends.len == 1) {
-        const struct mesh_backend *b = &route->backends.at[0];
-        return tcp_proxy_to(a, stat_prefix, name_cluster(a, b->service, b->target_port));
+        return tcp_proxy_to(a, stat_prefix, name_backend_cluster(a, s, &route->backends.at[0]));
     }
     TcpProxy *p = new_TcpProxy(a);
     p->stat_prefix = stat_prefix;
@@ -92,7 +92,7 @@ static TcpProxy *tcp_proxy_by(struct arena *a, char *stat_prefix, const struct m
         arena_array(a, route->backends.len, sizeof(*p->weighted_clusters->clusters));
     for (size_t i = 0; i < route->backends.len; i++) {
         TcpWeight *w = new_TcpWeight(a);
-        w->name = name_cluster(a, route->backends.at[i].service, route->backends.at[i].target_port);
+        w->name = name_backend_cluster(a, s, &route->backends.at[i]);
         w->weight = route->backends.at[i].weight;
         p->weighted_clusters->clusters[p->weighted_clusters->n_clusters++] = w;
     }
@@ -109,7 +109,7 @@ static FilterChain *outbound_chain(struct arena *a, const struct mesh_service *s
         pb_hcm_rds(a, h, name_outbound_routes(a, s->key, p->port));
         set_filters(a, c, http_filter_of(a, h), NULL);
     } else {
-        set_filters(a, c, tcp_filter_of(a, tcp_proxy_by(a, c->name, p)), NULL);
+        set_filters(a, c, tcp_filter_of(a, tcp_proxy_by(a, c->name, s, p)), NULL);
     }
     return c;
 }

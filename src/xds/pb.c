@@ -152,6 +152,19 @@ char *name_cluster(struct arena *a, struct str service, uint16_t target_port)
     return pb_printf(a, "%.*s|%u", STR_ARG(service), target_port);
 }
 
+char *name_dialled_cluster(struct arena *a, struct str service, uint16_t target_port)
+{
+    return pb_printf(a, "%.*s|%u|dialled", STR_ARG(service), target_port);
+}
+
+char *name_backend_cluster(struct arena *a, const struct mesh_service *apex,
+                           const struct mesh_backend *b)
+{
+    return apex->headless && str_eq(b->service, apex->key)
+               ? name_dialled_cluster(a, b->service, b->target_port)
+               : name_cluster(a, b->service, b->target_port);
+}
+
 char *name_local_cluster(struct arena *a, struct str service, uint16_t target_port)
 {
     return pb_printf(a, "%.*s|%u|local", STR_ARG(service), target_port);

@@ -201,6 +201,11 @@ TransportSocket *pb_tls_socket(struct arena *a, char *name, const ProtobufCMessa
 
 /* Names of resources, in one place (contract section 5). */
 char *name_cluster(struct arena *a, struct str service, uint16_t target_port);
+/* Of a headless service: goes to the pod that was dialled, where name_cluster's goes to any. */
+char *name_dialled_cluster(struct arena *a, struct str service, uint16_t target_port);
+/* Where calls of a service go: a headless one's own share stays with the pod that was dialled. */
+char *name_backend_cluster(struct arena *a, const struct mesh_service *apex,
+                           const struct mesh_backend *b);
 char *name_local_cluster(struct arena *a, struct str service, uint16_t target_port);
 char *name_outbound_chain(struct arena *a, struct str service, const struct mesh_port *p);
 char *name_outbound_routes(struct arena *a, struct str service, uint16_t port);

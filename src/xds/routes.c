@@ -32,14 +32,14 @@ static RouteAction *new_action(struct arena *a)
     return r;
 }
 
-static RouteAction *action_of(struct arena *a, const struct mesh_route *route)
+static RouteAction *action_of(struct arena *a, const struct mesh_service *s,
+                              const struct mesh_route *route)
 {
     RouteAction *r = new_action(a);
     if (route->backends.len == 1) {
         r->cluster_specifier_case =
             ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_CLUSTER;
-        r->cluster =
-            name_cluster(a, route->backends.at[0].service, route->backends.at[0].target_port);
+        r->cluster = name_backend_cluster(a, s, &route->backends.at[0]);
         return r;
     }
     r->cluster_specifier_case =
@@ -49,7 +49,7 @@ static RouteAction *action_of(struct arena *a, const struct mesh_route *route)
     for (size_t i = 0; i < route->backends.len; i++) {
         const struct mesh_backend *b = &route->backends.at[i];
         ClusterWeight *c = new_ClusterWeight(a);
-        c->name = name_cluster(a, b->service, b->target_port);
+        c->name = name_backend_cluster(a, s, b);
         c->weight = pb_uint32(a, b->weight);
         w->clusters[w->n_clusters++] = c;
     }
@@ -117,7 +117,7 @@ void translate_outbound_routes(struct arena *a, const struct mesh_service *s,
     v->routes = arena_array(a, count_routes(p), sizeof(*v->routes));
     for (size_t i = 0; i < p->routes.len; i++) {
         const struct mesh_route *route = &p->routes.at[i];
-        RouteAction *action = action_of(a, route);
+        RouteAction *action = action_of(a, s, route);
         if (route->matches.len == 0) {
             v->routes[v->n_routes++] = route_to(a, match_of(a, NULL, (struct str){0}), action);
         }

@@ -174,6 +174,18 @@ def test_headless_services_reach_their_pods(mesh):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_split_may_go_to_a_headless_service(mesh, protocol):
+    policy(mesh, m.mesh_config(permissive=True),
+           m.service("shop", "pods", {"app": "server"}, m.echo_ports(), clusterIP="None"),
+           m.traffic_split("shop", "all", "other", {"pods": 1}))
+
+    def moved():
+        seen = call(mesh, "town/alice", protocol, host="other.shop")
+        return seen["name"] == "server", seen
+    eventually(moved)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_services_with_ipv6_addresses(mesh, protocol):
     policy(mesh, m.mesh_config(permissive=True))
     assert allowed(mesh, "town/alice", protocol, host="six.shop")["name"] == "server"

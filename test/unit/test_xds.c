@@ -535,8 +535,11 @@ static void a_headless_service_has_a_listener_for_each_endpoint(void **state)
                   SLICE("h", "{addresses: [10.0.1.1]}, {addresses: [10.0.1.2]}", "{port: 8080}"));
     expect_names(w, "u-client", XDS_LDS,
                  "outbound-listener outbound_a/h_80_http_10.0.1.1 outbound_a/h_80_http_10.0.1.2 ");
-    expect_names(w, "u-client", XDS_EDS, "");
-    expect(w, "u-client", XDS_CDS, "a/h|8080", PARTS("type:ORIGINAL_DST"), NULL);
+    expect_names(w, "u-client", XDS_EDS, "a/h|8080 ");
+    expect(w, "u-client", XDS_CDS, "a/h|8080|dialled", PARTS("type:ORIGINAL_DST"), NULL);
+    expect(w, "u-client", XDS_CDS, "a/h|8080", PARTS("type:EDS"), NULL);
+    expect(w, "u-client", XDS_RDS, "rds-outbound.a/h.80", PARTS("cluster:\"a/h|8080|dialled\""),
+           NULL);
     expect(w, "u-client", XDS_LDS, "outbound_a/h_80_http_10.0.1.2",
            PARTS("address:\"10.0.1.2\" port_value:8080"), NULL);
     /* Two services with the same pods: the first name has the addresses, until it goes. */
