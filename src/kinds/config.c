@@ -212,6 +212,33 @@ static int tls_rank(struct str version, int automatic)
     return rank;
 }
 
+/* What is read and has no effect in this version, so that nobody relies on it. */
+static void check_effect(struct decode *d, const struct value *doc, const struct mesh_config *c)
+{
+    const struct {
+        bool on;
+        const char *path;
+    } without[] = {
+        {c->observability.enable_debug_server, "spec.observability.enableDebugServer"},
+        {c->observability.tracing.enable, "spec.observability.tracing.enable"},
+        {c->certificate.ingress_gateway.present, "spec.certificate.ingressGateway"},
+        {c->features.retry_policy, "spec.featureFlags.enableRetryPolicy"},
+        {c->features.mesh_root_certificate, "spec.featureFlags.enableMeshRootCertificate"},
+        {c->features.multicluster_mode, "spec.featureFlags.enableMulticlusterMode"},
+    };
+    for (size_t i = 0; i < COUNT_OF(without); i++) {
+        if (without[i].on && value_at(doc, without[i].path)) {
+            decode_warning(d, doc, without[i].path, "is accepted, but has no effect yet");
+        }
+    }
+    /* Calls would pass unchecked that somebody wants checked. */
+    if (c->traffic.ext_authz.enable) {
+        decode_error(d, doc, "spec.traffic.inboundExternalAuthorization.enable",
+                     "expected false, found true: external authorization isn't supported yet, and "
+                     "calls would pass unchecked");
+    }
+}
+
 void mesh_config_finish(struct decode *d, const struct value *doc, struct object *o, bool clean)
 {
     struct mesh_config *c = (struct mesh_config *)o;
@@ -238,6 +265,7 @@ void mesh_config_finish(struct decode *d, const struct value *doc, struct object
     }
     if (clean) {
         check_certificate(d, doc, c);
+        check_effect(d, doc, c);
     }
 }
 
