@@ -42,15 +42,19 @@ def files_of(mesh, workload):
             "envoy-bootstrap-config-volume")
 
 
+def address_of(mesh, workload="town/alice"):
+    """Of the controller, as a sidecar's bootstrap says it."""
+    text = (files_of(mesh, workload) / "bootstrap.yaml").read_text()
+    return re.search(rf"address: \"?([0-9.]+)\"?\s+port_value: {mesh.port}", text).group(1)
+
+
 def connect(mesh, workload="town/alice", key=None, chain=None):
     files = files_of(mesh, workload)
-    address = re.search(rf"address: \"?([0-9.]+)\"?\s+port_value: {mesh.port}",
-                        (files / "bootstrap.yaml").read_text()).group(1)
     credentials = grpc.ssl_channel_credentials(
         (files / "cacert.pem").read_bytes(),
         *((key or (files / "sds_key.pem").read_bytes(),
            chain or (files / "sds_cert.pem").read_bytes()) if key != b"" else (None, None)))
-    return grpc.secure_channel(f"{address}:{mesh.port}", credentials,
+    return grpc.secure_channel(f"{address_of(mesh, workload)}:{mesh.port}", credentials,
                                [("grpc.ssl_target_name_override", "ads.cluster.local")])
 
 
