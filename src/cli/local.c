@@ -33,8 +33,9 @@ const struct command local_commands[] = {
      .run = local_up_run},
     {.name = "status",
      .summary = "Show pods, sidecars, who calls whom, and what is wrong",
-     .help = "SUCCESS is the share of answers below 400. P50 and P99 are those of the slowest pod "
-             "of\nthe source. The exit code is 0 when all is ready, 1 when not.",
+     .help = "SUCCESS is the share of answers below 400, DENIED counts those with 403. P50 and\n"
+             "P99 are those of the slowest pod of the source. Counting begins anew when a\n"
+             "sidecar gets a service anew. The exit code is 0 when all is ready, 1 when not.",
      .flags = local_status_flags,
      .run = local_status_run},
     {.name = "apply",

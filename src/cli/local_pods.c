@@ -79,28 +79,40 @@ static void follow_file(const struct state *s, const char *path, long at)
     }
 }
 
+static char *log_path(const struct state *s, const struct value *pod, struct str name)
+{
+    return state_path(s, "pods/%.*s_%.*s/logs/%.*s.log", STR_ARG(value_string_at(pod, "namespace")),
+                      STR_ARG(value_string_at(pod, "name")), STR_ARG(name));
+}
+
+/* That of --container, also of an init container; else of the first container. */
+static char *find_log(const struct state *s, const struct value *pod, struct err *e)
+{
+    const struct value *c;
+    if (container && !strchr(container, '/')) {
+        AUTO(free) char *path = log_path(s, pod, str_of(container));
+        if (access(path, F_OK) == 0) {
+            return TAKE(path);
+        }
+    }
+    return find_container(pod, &c, e) < 0 ? NULL : log_path(s, pod, value_string_at(c, "name"));
+}
+
 int local_logs_run(const struct args *args, struct err *e)
 {
     AUTO(state_done) struct state s = {0};
     AUTO(arena_free) struct arena *a = arena_new(65536);
-    const struct value *pod, *c;
-    struct str name = str_of(container);
+    const struct value *pod;
     if (tail_lines < 0 || tail_lines > 1000000) {
         return err_set(e, "--tail: expected 0 to 1000000 lines, found %lld", (long long)tail_lines);
     }
     if (find_pod(&s, a, args->at[0], &pod, e) < 0) {
         return -1;
     }
-    if (!container || strcmp(container, "osm-init") != 0) {
-        if (find_container(pod, &c, e) < 0) {
-            return -1;
-        }
-        name = value_string_at(c, "name");
+    AUTO(free) char *path = find_log(&s, pod, e);
+    if (!path) {
+        return -1;
     }
-    AUTO(free)
-    char *path =
-        state_path(&s, "pods/%.*s_%.*s/logs/%.*s.log", STR_ARG(value_string_at(pod, "namespace")),
-                   STR_ARG(value_string_at(pod, "name")), STR_ARG(name));
     struct buf text;
     buf_init(&text, LOG_FILE_BYTES + 65536);
     log_tail(path, (int)tail_lines, &text);

@@ -93,11 +93,15 @@ static int not_ready(const struct value *status, int64_t timeout_s, struct err *
     for (size_t i = 0; problem.len == 0 && i < value_len(pods); i++) {
         const struct value *pod = &pods->array.at[i];
         struct str sidecar = value_string_at(pod, "sidecar");
-        if (!value_bool_at(pod, "ready") || str_starts(sidecar, "refused")) {
+        bool done = value_bool_at(pod, "done") && !str_is(value_string_at(pod, "phase"), "Failed");
+        if (!done && (!value_bool_at(pod, "ready") || str_starts(sidecar, "refused"))) {
             AUTO(free) char *what = describe(pod);
-            return err_set(e, "not ready after %lld s: pod %.*s/%.*s: %s", (long long)timeout_s,
-                           STR_ARG(value_string_at(pod, "namespace")),
-                           STR_ARG(value_string_at(pod, "name")), what);
+            struct str ns = value_string_at(pod, "namespace"), name = value_string_at(pod, "name");
+            return err_set(e,
+                           "not ready after %lld s: pod %.*s/%.*s: %s; see: osm local status, and: "
+                           "osm local logs %.*s/%.*s",
+                           (long long)timeout_s, STR_ARG(ns), STR_ARG(name), what, STR_ARG(ns),
+                           STR_ARG(name));
         }
     }
     return err_set(e, "not ready after %lld s: %.*s", (long long)timeout_s,

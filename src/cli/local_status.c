@@ -74,6 +74,8 @@ static void add_ms(struct table *t, double ms)
 {
     if (isnan(ms)) {
         table_add(t, "-");
+    } else if (ms < 1) {
+        table_add(t, "<1 ms");
     } else {
         table_add(t, "%.*f ms", ms < 10 ? 1 : 0, ms);
     }
@@ -92,8 +94,12 @@ static void print_edges(const struct value *edges)
         const struct value *edge = &edges->array.at[i];
         double success = number_at(edge, "success_ratio");
         add_str(&t, value_string_at(edge, "source"));
-        table_add(&t, "%.*s:%.*s", STR_ARG(value_string_at(edge, "destination")),
-                  STR_ARG(value_string_at(edge, "port")));
+        if (value_string_at(edge, "destination").len == 0) {
+            table_add(&t, "(refused by its own sidecar)");
+        } else {
+            table_add(&t, "%.*s:%.*s", STR_ARG(value_string_at(edge, "destination")),
+                      STR_ARG(value_string_at(edge, "port")));
+        }
         table_add(&t, "%lld", int_at(edge, "requests"));
         if (isnan(success)) {
             table_add(&t, "-");

@@ -60,7 +60,7 @@ static int exit_code(int status)
 static void on_exit_of(void *arg, int status)
 {
     struct container_run *c = arg;
-    char text[64];
+    char text[256];
     int64_t now = clock_mono_ms();
     probers_free(c);
     leave_namespace(c);
@@ -69,9 +69,11 @@ static void on_exit_of(void *arg, int status)
     c->exit_code = exit_code(status);
     backoff_failed(&c->backoff, now, now - c->started_ms);
     if (WIFSIGNALED(status)) {
-        snprintf(text, sizeof(text), "killed by signal %d", WTERMSIG(status));
+        snprintf(text, sizeof(text), "container \"%.*s\" was killed by signal %d",
+                 STR_ARG(c->spec->name), WTERMSIG(status));
     } else {
-        snprintf(text, sizeof(text), "ended with exit code %d", c->exit_code);
+        snprintf(text, sizeof(text), "container \"%.*s\" ended with exit code %d",
+                 STR_ARG(c->spec->name), c->exit_code);
     }
     set_reason(c, c->stopping ? NULL : text);
     runtime_changed(c->pod->runtime);

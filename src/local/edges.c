@@ -6,11 +6,15 @@
 #include "local/admin.h"
 #include "local/internal.h"
 
+/* What the sidecar itself refused, as nothing that its pod may call is there: one call a
+ * connection. */
+#define REFUSED "http.outbound-refused.downstream_cx_total"
 /* Of Envoy's outbound clusters, "<ns>/<service>|<port>"; those to the pod's own containers end in
  * "|local" and aren't asked for. */
 #define STATS_PAGE                                                                                 \
-    "/stats?format=json&usedonly&filter="                                                          \
-    "%5Ecluster%5C.%5B%5E.%5D%2B%2F%5B%5E.%5D%2B%5C%7C%5B0-9%5D%2B%28%5C%7Cdialled%29%3F%5C.upstream_"                   \
+    "/stats?format=json&usedonly&filter=%5Ehttp.outbound-refused.downstream_cx_total%24%7C"        \
+    "%5Ecluster%5C.%5B%5E.%5D%2B%2F%5B%5E.%5D%2B%5C%7C%5B0-9%5D%2B%28%5C%7Cdialled%29%3F%5C."      \
+    "upstream_"                                                                                    \
     "%28rq_total%7Crq_%5B1-5%5Dxx%7Crq_403%7Ccx_total%7Crq_time%29%24"
 
 struct edge {
@@ -117,6 +121,10 @@ static void read_stats(struct question *q, struct str body)
         struct str cluster, what;
         if (value_member(stat, "histograms")) {
             read_histograms(q, value_member(stat, "histograms"));
+        } else if (n && n->type == VALUE_INT && str_is(value_string_at(stat, "name"), REFUSED)) {
+            struct edge *edge = edge_of(q, STR("|"));
+            edge->requests = edge->denied += n->integer;
+            edge->answers[3] = edge->denied;
         } else if (n && n->type == VALUE_INT &&
                    cut_name(value_string_at(stat, "name"), &cluster, &what)) {
             count(edge_of(q, cluster), what, n->integer);
@@ -132,6 +140,18 @@ static struct value *ms_value(struct arena *a, double ms)
         v->number = ms;
     }
     return v;
+}
+
+/* Calls that found no endpoint were answered and not sent; TCP connections are sent and not
+ * answered.
+ */
+static int64_t requests_of(const struct edge *edge)
+{
+    int64_t answers = 0;
+    for (size_t i = 0; i < COUNT_OF(edge->answers); i++) {
+        answers += edge->answers[i];
+    }
+    return answers > edge->requests ? answers : edge->requests;
 }
 
 static struct value *ratio_value(struct arena *a, const struct edge *edge)
@@ -156,13 +176,13 @@ static void finish(struct gathering *g)
         str_cut(keys[i], ' ', &source, &cluster);
         str_cut(cluster, '|', &service, &port);
         str_cut(port, '|', &port, &cluster);
-        if (edge->requests == 0 && edge->connections == 0) {
+        if (requests_of(edge) == 0 && edge->connections == 0) {
             continue;
         }
         value_push(a, list,
                    build_object(a, "source", value_new_string(a, source), "destination",
                                 value_new_string(a, service), "port", value_new_string(a, port),
-                                "requests", value_new_int(a, edge->requests), "connections",
+                                "requests", value_new_int(a, requests_of(edge)), "connections",
                                 value_new_int(a, edge->connections), "success_ratio",
                                 ratio_value(a, edge), "denied", value_new_int(a, edge->denied),
                                 "p50_ms", ms_value(a, edge->p50), "p99_ms", ms_value(a, edge->p99),

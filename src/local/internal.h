@@ -88,9 +88,14 @@ int api_start(struct runtime *r, struct err *e);
  * A pod's sidecar is one of "-" (it has none), starting, sending, synced, disconnected, or
  * "refused: <Envoy's words>". All is ready when every pod is, and all sidecars are synced. */
 void report_write(const struct runtime *r, const struct value *edges, struct buf *out);
+/* report_findings.c: those of the status document. `told` is the controller's list; it reads the
+ * same files, so that its list has all that ours has, and the mesh's too. NULL: it has said nothing
+ * yet. */
+struct value *report_findings(struct arena *a, const struct runtime *r, const struct value *told);
 
 /* edges.c: who called whom, from the statistics of all sidecars that answer.
- *   [{"source": "ns/workload", "destination": "ns/service", "port", "requests", "connections",
+ *   [{"source": "ns/workload", "destination": "ns/service" ("" when the caller's own sidecar
+ * refused the call, as nothing is there that it may call), "port", "requests", "connections",
  *     "success_ratio": answers below 400 among all, null without any, "denied": those with 403,
  *     "p50_ms", "p99_ms": of the slowest pod of the source, null without requests}]
  * done is called once, now or later; the value lives as long as that call. */

@@ -64,6 +64,9 @@ static const struct value *sidecar_value(struct arena *a, const struct runtime *
 static struct value *containers_value(struct arena *a, const struct pod_run *p, int64_t *restarts)
 {
     struct value *list = value_new(a, VALUE_ARRAY);
+    VEC_EACH(p->init, c) {
+        *restarts += (*c)->restarts;
+    }
     VEC_EACH(p->containers, c) {
         bool running = (*c)->state == CONTAINER_RUNNING;
         *restarts += (*c)->restarts;
@@ -118,45 +121,6 @@ static struct value *pod_value(struct arena *a, const struct runtime *r, const s
         build_text(a, reason), "containers", containers, NULL);
 }
 
-static const struct value *finding_value(struct arena *a, const struct finding *f)
-{
-    return build_object(
-        a, "level", build_text(a, f->level == FINDING_ERROR ? "error" : "warning"), "file",
-        build_text(a, f->file ? f->file : ""), "line", value_new_int(a, f->line), "object",
-        build_text(a, f->object ? f->object : ""), "text", build_text(a, f->text), NULL);
-}
-
-/* A workload whose pods can't be made: "Kind/ns/name" -> why. */
-static void add_refusals(struct arena *a, const struct runtime *r, struct value *list)
-{
-    MAP_EACH(&r->refusals, it) {
-        struct str kind, name;
-        str_cut(it.key, '/', &kind, &name);
-        struct finding f = {.level = FINDING_ERROR, .text = it.value};
-        AUTO(free) char *object = mem_printf("%.*s %.*s", STR_ARG(kind), STR_ARG(name));
-        f.object = object;
-        value_push(a, list, finding_value(a, &f));
-    }
-}
-
-/* The controller reads the same files: its list has all that ours has, and the mesh's too. */
-static struct value *findings_value(struct arena *a, const struct runtime *r)
-{
-    struct value *list = value_new(a, VALUE_ARRAY);
-    const struct value *controller = told(r, "findings");
-    if (controller) {
-        for (size_t i = 0; i < controller->array.len; i++) {
-            value_push(a, list, &controller->array.at[i]);
-        }
-    } else if (r->source) {
-        VEC_EACH(dir_source_findings(r->source)->list, f) {
-            value_push(a, list, finding_value(a, f));
-        }
-    }
-    add_refusals(a, r, list);
-    return list;
-}
-
 void report_write(const struct runtime *r, const struct value *edges, struct buf *out)
 {
     AUTO(arena_free) struct arena *a = arena_new(65536);
@@ -174,6 +138,6 @@ void report_write(const struct runtime *r, const struct value *edges, struct buf
                                   value_new_bool(a, ready), "problem",
                                   build_text(a, r->problem ? r->problem : ""), "controller",
                                   controller, "pods", pods, "edges", edges, "findings",
-                                  findings_value(a, r), NULL),
+                                  report_findings(a, r, told(r, "findings")), NULL),
                      out);
 }
