@@ -166,16 +166,16 @@ def flood(door):
 
 
 def test_a_flood_costs_no_memory(mesh, door):
-    """Rounds go on until three in a row took nothing. A leak takes something in each: 100 bytes a
-    connection are 17 pages in three rounds. The first rounds fill the allocator's caches."""
+    """Rounds go on until three in a row took next to nothing. The allocator's caches and gaps fill
+    up in the first twenty or so; a leak of 32 bytes a connection takes 5 pages in any three."""
     pid = controller_of(mesh)
     before = descriptors(pid)
     stalled = [door.dial() for _ in range(ROUND)]
     for s in stalled[::2]:
         s.sendall(door.client_hello()[:-1])
     seen = [resident_pages(pid)]
-    while len(seen) < 5 or seen[-1] > seen[-4]:
-        assert len(seen) < 30, seen
+    while len(seen) < 5 or seen[-1] > seen[-4] + 2:
+        assert len(seen) < 100, f"resident pages after each round: {seen}"
         flood(door)
         seen.append(resident_pages(pid))
     works(mesh)
