@@ -21,6 +21,7 @@ const struct flag local_files_flags[] = {
 
 struct batch {
     struct arena *arena;
+    bool gone;                           /* the objects shall go: only their names matter */
     VEC(const struct value *) documents; /* checked, with their namespace */
     struct findings findings;
 };
@@ -39,6 +40,23 @@ static bool is_list(const struct value *document)
            str_ends(value_string_at(document, "kind"), "List");
 }
 
+/* The document that says that an object is gone. */
+static const struct value *tombstone(struct arena *a, const struct value *document)
+{
+    struct value *copy = value_new(a, VALUE_OBJECT);
+    value_set(a, copy, "apiVersion", value_new_string(a, value_string_at(document, "apiVersion")));
+    value_set(a, copy, "kind", value_new_string(a, value_string_at(document, "kind")));
+    struct value *meta = value_ensure(a, copy, "metadata", VALUE_OBJECT);
+    value_set(a, meta, "name", value_new_string(a, value_string_at(document, "metadata.name")));
+    struct str ns = value_string_at(document, "metadata.namespace");
+    if (ns.len > 0) {
+        value_set(a, meta, "namespace", value_new_string(a, ns));
+    }
+    struct value *annotations = value_ensure(a, meta, "annotations", VALUE_OBJECT);
+    value_set(a, annotations, ANNOTATION_DELETED, value_new_string(a, STR("true")));
+    return copy;
+}
+
 /* Checks one object and keeps its document with the namespace that it is in. */
 static void add_document(struct batch *b, const struct value *document, const char *file)
 {
@@ -48,6 +66,9 @@ static void add_document(struct batch *b, const struct value *document, const ch
             add_document(b, &items->array.at[i], file);
         }
         return;
+    }
+    if (b->gone) {
+        document = tombstone(b->arena, document);
     }
     __attribute__((cleanup(object_unref_auto))) struct object *o = NULL;
     if (object_decode(document, file, drop_object, &o, &b->findings) < 0 || !o) {
@@ -134,15 +155,6 @@ static int read_files(struct batch *b, struct err *e)
     return result;
 }
 
-static const struct value *tombstone(struct arena *a, const struct value *document)
-{
-    struct value *copy = value_copy(a, document);
-    struct value *meta = value_ensure(a, copy, "metadata", VALUE_OBJECT);
-    struct value *annotations = value_ensure(a, meta, "annotations", VALUE_OBJECT);
-    value_set(a, annotations, "openservicemesh.io/deleted", value_new_string(a, STR("true")));
-    return copy;
-}
-
 static int write_document(const struct state *s, struct arena *a, const struct value *document,
                           struct err *e)
 {
@@ -170,11 +182,11 @@ static int change(bool gone, struct err *e)
     if (local_open_running(&s, e) < 0) {
         return -1;
     }
-    struct batch b = {.arena = arena_new(65536)};
+    struct batch b = {.arena = arena_new(65536), .gone = gone};
     int result = read_files(&b, e);
     for (size_t i = 0; result == 0 && i < b.documents.len; i++) {
         const struct value *document = b.documents.at[i];
-        result = write_document(&s, b.arena, gone ? tombstone(b.arena, document) : document, e);
+        result = write_document(&s, b.arena, document, e);
         if (result == 0) {
             print_title(document, gone ? "deleted" : "applied");
         }

@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "cli/local.h"
 
-enum { POLL_MS = 200, NEWS_MS = 3000 };
+enum { POLL_MS = 200, NEWS_MS = 3000, HOPE_MS = 5000 };
 
 /* What is to be said of a pod: at once when it is ready, else when it stays so for a while. */
 struct pod_news {
@@ -70,14 +70,14 @@ static void print_news(struct progress *p, const struct value *pod, int64_t now)
     }
 }
 
-static void print_progress(struct progress *p, const struct value *status)
+static void print_progress(struct progress *p, const struct value *status, bool with_pods)
 {
     const struct value *pods = value_at(status, "pods");
     if (!p->controller && value_bool_at(status, "controller.ready")) {
         p->controller = true;
         printf("controller: ready\n");
     }
-    for (size_t i = 0; i < value_len(pods); i++) {
+    for (size_t i = 0; with_pods && i < value_len(pods); i++) {
         print_news(p, &pods->array.at[i], clock_mono_ms());
     }
     fflush(stdout);
@@ -104,14 +104,24 @@ static int not_ready(const struct value *status, int64_t timeout_s, struct err *
                            STR_ARG(name));
         }
     }
-    return err_set(e, "not ready after %lld s: %.*s", (long long)timeout_s,
-                   STR_ARG(problem.len > 0 ? problem : STR("see: osm local status")));
+    bool taken = str_ends(problem, "Address already in use");
+    return err_set(e, "not ready after %lld s: %.*s%s", (long long)timeout_s,
+                   STR_ARG(problem.len > 0 ? problem : STR("see: osm local status")),
+                   taken ? "; choose another port with --ads-port" : "");
 }
 
-int local_watch_ready(const struct state *s, int64_t timeout_s, struct err *e)
+/* A controller that ended is started again and again; when it still isn't there after a while, it
+ * won't come. */
+static bool hopeless(const struct value *status, int64_t since_ms)
+{
+    return !value_bool_at(status, "controller.ready") && clock_mono_ms() >= since_ms + HOPE_MS &&
+           str_starts(value_string_at(status, "controller.problem"), "osm-controller ended");
+}
+
+int local_watch_ready(const struct state *s, int64_t timeout_s, bool pods, struct err *e)
 {
     struct progress progress = {0};
-    int64_t end = clock_mono_ms() + timeout_s * 1000;
+    int64_t start = clock_mono_ms(), end = start + timeout_s * 1000;
     int result;
     for (;;) {
         AUTO(arena_free) struct arena *a = arena_new(65536);
@@ -120,11 +130,11 @@ int local_watch_ready(const struct state *s, int64_t timeout_s, struct err *e)
         if (result < 0) {
             break;
         }
-        print_progress(&progress, status);
-        bool ready = value_bool_at(status, "ready"), late = clock_mono_ms() >= end;
-        if (ready || late) {
+        print_progress(&progress, status, pods);
+        bool ready = value_bool_at(status, pods ? "ready" : "controller.ready");
+        if (ready || clock_mono_ms() >= end || hopeless(status, start)) {
             local_print_findings(status, stderr);
-            result = ready ? 0 : not_ready(status, timeout_s, e);
+            result = ready ? 0 : not_ready(status, (clock_mono_ms() - start) / 1000, e);
             break;
         }
         usleep(POLL_MS * 1000);

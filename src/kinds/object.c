@@ -196,6 +196,21 @@ static void sort_by_line(struct findings *f, size_t from)
     }
 }
 
+bool object_is_deleted(const struct object *o)
+{
+    const struct str *text = pairs_find(&o->meta.annotations, ANNOTATION_DELETED);
+    return text && str_is(*text, "true");
+}
+
+static void decode_content(struct decode *d, const struct kind_row *row, const struct value *doc,
+                           struct object *o)
+{
+    fields_decode(d, row->fields, doc, o);
+    if (row->finish) {
+        row->finish(d, doc, o, d->errors == 0);
+    }
+}
+
 static struct object *decode_object(const struct reading *r, const struct kind_row *row,
                                     const struct value *doc, const char *title,
                                     struct str api_version)
@@ -211,15 +226,15 @@ static struct object *decode_object(const struct reading *r, const struct kind_r
     struct decode d = {.arena = a, .findings = r->findings, .file = r->file, .object = title};
     size_t before = r->findings->list.len;
     meta_decode(&d, doc, row, &o->meta);
-    fields_decode(&d, row->fields, doc, o);
-    if (row->finish) {
-        row->finish(&d, doc, o, d.errors == 0);
+    bool deleted = object_is_deleted(o);
+    if (!deleted) {
+        decode_content(&d, row, doc, o);
     }
     sort_by_line(r->findings, before);
     if (d.errors) {
         return object_unref(o);
     }
-    if (row->keep_raw) {
+    if (row->keep_raw && !deleted) {
         o->raw = keep_document(a, doc);
         point_to_template(o);
     }

@@ -79,6 +79,11 @@ static inline __attribute__((unused)) void object_unref_auto(struct object **o)
     object_unref(*o);
 }
 
+/* A document that stands for "there is no such object" (openservicemesh.io/deleted: "true"): only its
+ * kind and metadata were decoded. */
+#define ANNOTATION_DELETED "openservicemesh.io/deleted"
+bool object_is_deleted(const struct object *o);
+
 /* Decodes one document. Unknown fields are warnings, anything else wrong is an error finding with
  * file, line and field; on an error *ret stays NULL and -1 is returned. A `List` document calls
  * `each` for every item; a bad item doesn't stop the others. Kinds and versions that we don't know

@@ -5,6 +5,9 @@
 #include "local/admin.h"
 #include "local/internal.h"
 
+/* Config dumps of large meshes take a while. */
+enum { PAGE_TIMEOUT_MS = 20000 };
+
 static void on_up(void *arg, struct http_request *q)
 {
     struct err e = ERR_INIT;
@@ -71,7 +74,8 @@ static void ask_proxy(struct runtime *r, struct http_request *q, bool post)
                     STR_ARG(page));
     } else {
         AUTO(free) char *path = mem_printf("%.*s", STR_ARG(page));
-        admin_get(p->admin, post, path, on_page, q);
+        const struct admin_call call = {path, post, PAGE_TIMEOUT_MS};
+        admin_get(p->admin, &call, on_page, q);
     }
 }
 

@@ -27,4 +27,10 @@ static inline void backoff_failed(struct backoff *b, int64_t now, int64_t ran_ms
     b->next = now + (wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
 }
 
+/* What may have been the reason was changed: the next attempt comes at once. */
+static inline void backoff_reset(struct backoff *b)
+{
+    *b = (struct backoff){0};
+}
+
 #endif

@@ -104,10 +104,13 @@ static void on_end(void *arg, int status)
     struct buf last;
     buf_init(&last, sizeof(c->problem) / 2);
     log_tail(c->o.log_file, 1, &last);
+    /* Its last words, unless they are a log event about something else. */
     struct str words = str_trim(buf_str(&last));
-    snprintf(c->problem, sizeof(c->problem), "osm-controller ended (%s %d): %.*s",
+    words = str_starts(words, "{") ? STR("") : words;
+    snprintf(c->problem, sizeof(c->problem), "osm-controller ended (%s %d)%s%.*s",
              WIFEXITED(status) ? "exit code" : "signal",
-             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), STR_ARG(words));
+             WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), words.len > 0 ? ": " : "",
+             STR_ARG(words));
     buf_done(&last);
     c->pid = 0;
     forget_status(c);

@@ -17,6 +17,9 @@
     "upstream_"                                                                                    \
     "%28rq_total%7Crq_%5B1-5%5Dxx%7Crq_403%7Ccx_total%7Crq_time%29%24"
 
+/* People wait for it; a sidecar that takes longer hangs. */
+enum { STATS_TIMEOUT_MS = 2000 };
+
 struct edge {
     int64_t requests, connections, denied;
     int64_t answers[5]; /* 1xx .. 5xx */
@@ -229,7 +232,8 @@ void edges_gather(struct runtime *r, edges_done_fn *done, void *arg)
             struct question *q = NEW(struct question);
             *q = (struct question){g, source_of(*p)};
             g->open++;
-            admin_get((*p)->admin, false, STATS_PAGE, on_stats, q);
+            const struct admin_call call = {.path = STATS_PAGE, .timeout_ms = STATS_TIMEOUT_MS};
+            admin_get((*p)->admin, &call, on_stats, q);
         }
     }
     close_one(g);

@@ -229,6 +229,17 @@ void pod_end(struct pod_run *p, int64_t now_ms)
     runtime_changed(p->runtime);
 }
 
+void pod_retry(struct pod_run *p)
+{
+    backoff_reset(&p->backoff);
+    VEC_EACH(p->init, c) {
+        backoff_reset(&(*c)->backoff);
+    }
+    VEC_EACH(p->containers, c) {
+        backoff_reset(&(*c)->backoff);
+    }
+}
+
 void pod_kill(struct pod_run *p)
 {
     sandbox_kill(&p->sandbox);
@@ -284,5 +295,7 @@ void pod_describe(const struct pod_run *p, char *out, size_t size)
         snprintf(out, size, "waiting until the sidecar has its configuration");
     } else if (p->phase == POD_NEW) {
         snprintf(out, size, "starting");
+    } else if (p->phase == POD_RUNNING && p->sidecar && !p->sidecar_ready) {
+        snprintf(out, size, "the sidecar doesn't answer");
     }
 }

@@ -57,6 +57,8 @@ AUTO_DEFINE(struct pod_run, pod_free)
 void pod_step(struct pod_run *p, int64_t now_ms);
 /* Tells it to end: SIGTERM, its grace period, SIGKILL. */
 void pod_end(struct pod_run *p, int64_t now_ms);
+/* What failed is tried again at once. */
+void pod_retry(struct pod_run *p);
 /* At once. */
 void pod_kill(struct pod_run *p);
 struct pod_view pod_view(const struct pod_run *p);

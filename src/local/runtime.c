@@ -352,6 +352,9 @@ int runtime_configure(struct runtime *r, struct str json, struct err *e)
     }
     if (result == 0) {
         r->configured = r->rescan = true;
+        VEC_EACH(r->pods, p) {
+            pod_retry(*p);
+        }
     }
     run_options_done(&other);
     return result;

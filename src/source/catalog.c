@@ -6,7 +6,6 @@
 #include "base/buf.h"
 #include "base/map.h"
 
-#define ANNOTATION_DELETED "openservicemesh.io/deleted"
 
 /* Both are borrowed: the manifest holds the object. */
 struct definition {
@@ -81,12 +80,6 @@ static bool has_repetition(const definitions *d)
     return false;
 }
 
-static bool is_deleted(const struct object *o)
-{
-    const struct str *text = pairs_find(&o->meta.annotations, ANNOTATION_DELETED);
-    return text && str_is(*text, "true");
-}
-
 /* Brings the store in line with the definitions of one object. `example` says which object. */
 static void settle(struct catalog *c, const char *key, const struct object *example)
 {
@@ -96,7 +89,7 @@ static void settle(struct catalog *c, const char *key, const struct object *exam
     } else {
         map_remove(&c->repeated, str_of(key));
     }
-    if (d && d->len > 0 && !is_deleted(d->at[0].object)) {
+    if (d && d->len > 0 && !object_is_deleted(d->at[0].object)) {
         store_put(c->store, object_ref(d->at[0].object));
     } else {
         store_remove(c->store, example->kind, example->meta.namespace, example->meta.name);

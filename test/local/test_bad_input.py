@@ -361,11 +361,11 @@ def taken(port):
 
 def test_a_port_that_is_taken(fresh):
     with taken(fresh.port):
-        fresh.up(wait=False)
-        eventually(lambda: (f"port {fresh.port} " in fresh.status()["controller"]["problem"],
-                            fresh.status()))
-        done = fresh.up("--timeout", "0", check=False)
-        refused(done, 1, "osm-controller", f"port {fresh.port} ", "Address already in use")
+        for wait in (False, True):
+            done = fresh.up(wait=wait, check=False)
+            refused(done, 1, "osm-controller", f"port {fresh.port} ", "Address already in use",
+                    "choose another port with --ads-port")
+        assert f"port {fresh.port} " in fresh.status()["controller"]["problem"]
     fresh.up()
     assert fresh.status()["ready"]
 
