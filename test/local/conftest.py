@@ -1,10 +1,22 @@
 """Meshes for tests, each in its own state folder."""
+import contextlib
 import os
 import pathlib
+import random
+import socket
 
 import pytest
 
 from mesh import OSM, Mesh
+
+
+def free_port():
+    """Below the ports that outgoing connections get; another run of the tests may be about."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("0.0.0.0", port))
+            return port
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +30,7 @@ def new_mesh(tmp_path_factory):
         # Unix sockets' paths are short, temporary folders' aren't.
         state = pathlib.Path(f"/run/osm-test-{os.getpid()}-{len(made)}-{name}")
         mesh = Mesh(name, folder / "manifests", state)
-        mesh.port = 15200 + len(made)
+        mesh.port = free_port()
         made.append(mesh)
         return mesh
 
