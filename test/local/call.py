@@ -8,17 +8,20 @@ import argparse
 import collections
 import json
 import socket
-import subprocess
+import ssl
+import struct
 import sys
 
-import grpc
+import hpack
 import httpx
 
 TIMEOUT = 10
+# Nothing here speaks TLS; a client that isn't told so reads all of the system's roots first.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def call_http(args):
-    with httpx.Client(timeout=TIMEOUT) as client:
+    with httpx.Client(timeout=TIMEOUT, verify=NO_TLS) as client:
         response = client.request(args.method, f"http://{args.host}:{args.port}{args.path}",
                                   headers=[h.split(":", 1) for h in args.header])
         return {"ok": response.status_code == 200, "status": response.status_code,
@@ -26,22 +29,51 @@ def call_http(args):
                 "body": response.text if response.status_code != 200 else ""}
 
 
+# HTTP/2's frames (RFC 9113, section 6).
+DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
+END_STREAM, END_HEADERS = 1, 4
+
+
+def frame(kind, flags, stream, payload):
+    return struct.pack(">IBI", len(payload) << 8 | kind, flags, stream) + payload
+
+
+def read_frame(f):
+    head = f.read(9)
+    if len(head) < 9:
+        raise OSError("the connection ended before the answer")
+    length, flags, stream = struct.unpack(">IBI", head)
+    return length & 0xff, flags, stream, f.read(length >> 8)
+
+
 def call_h2(args):
-    """HTTP/2 without TLS, with curl: the Python libraries take no answer after a GOAWAY."""
-    url = f"http://{args.host}:{args.port}{args.path}"
-    headers = [x for h in args.header for x in ("-H", h)]
-    done = subprocess.run(["curl", "-sS", "--http2-prior-knowledge", "-m", str(TIMEOUT), "-X",
-                           args.method, *headers, "-w", "\n%{http_code} %header{x-name}", url],
-                          text=True, capture_output=True)
-    if done.returncode != 0:
-        raise OSError(done.stderr.strip())
-    body, _, last = done.stdout.rpartition("\n")
-    status, _, name = last.partition(" ")
-    return {"ok": status == "200", "status": int(status), "name": name or None, "error": None,
-            "body": body if status != "200" else ""}
+    """HTTP/2 without TLS, frame by frame: the Python libraries take no answer after a GOAWAY, and
+    curl takes longer to start than the call does."""
+    headers = [(":method", args.method), (":scheme", "http"), (":path", args.path),
+               (":authority", f"{args.host}:{args.port}"),
+               *[h.lower().split(":", 1) for h in args.header]]
+    answer, body, decoder = {}, b"", hpack.Decoder()
+    with socket.create_connection((args.host, args.port), TIMEOUT) as s:
+        s.settimeout(TIMEOUT)
+        s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"") +
+                  frame(HEADERS, END_STREAM | END_HEADERS, 1, hpack.Encoder().encode(headers)))
+        f = s.makefile("rb")
+        kind, flags, stream = None, 0, 0
+        while not (stream == 1 and kind in (DATA, HEADERS) and flags & END_STREAM):
+            kind, flags, stream, payload = read_frame(f)
+            if stream == 1 and kind == HEADERS:
+                answer.update(decoder.decode(payload))
+            elif stream == 1 and kind == DATA:
+                body += payload
+            elif stream == 1 and kind == RST_STREAM:
+                raise OSError(f"the stream was reset: {payload.hex()}")
+    return {"ok": answer[":status"] == "200", "status": int(answer[":status"]),
+            "name": answer.get("x-name"), "error": None,
+            "body": body.decode() if answer[":status"] != "200" else ""}
 
 
 def call_grpc(args):
+    import grpc  # takes a while; the others don't need it
     with grpc.insecure_channel(f"{args.host}:{args.port}") as channel:
         try:
             answer = channel.unary_unary(args.path)(b"hello", timeout=TIMEOUT)
