@@ -228,6 +228,11 @@ bool controller_ended(const struct controller *c)
     return c->pid == 0;
 }
 
+void controller_retry(struct controller *c)
+{
+    backoff_reset(&c->backoff);
+}
+
 void controller_set_sources(struct controller *c, const char *const *sources, size_t n)
 {
     set_sources(c, sources, n);

@@ -28,6 +28,8 @@ void controller_free(struct controller *c); /* kills it; takes NULL */
 void controller_end(struct controller *c);
 bool controller_ended(const struct controller *c);
 void controller_tick(struct controller *c, int64_t now_ms);
+/* When it ended it is started again at once. */
+void controller_retry(struct controller *c);
 /* Other folders to read: a new process with them. */
 void controller_set_sources(struct controller *c, const char *const *sources, size_t n);
 /* The last answer to GET /status; NULL before the first, or when it doesn't run. */

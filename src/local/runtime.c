@@ -352,6 +352,7 @@ int runtime_configure(struct runtime *r, struct str json, struct err *e)
     }
     if (result == 0) {
         r->configured = r->rescan = true;
+        controller_retry(r->process);
         VEC_EACH(r->pods, p) {
             pod_retry(*p);
         }
