@@ -39,8 +39,8 @@ struct run_options;
 /* Returns when the runtime answers: 1 for one that it started, 0 for one that is there or that
  * another `up` starts. */
 int local_start_daemon(const struct state *s, const struct run_options *o, struct err *e);
-/* Prints how the controller, and with `pods` they too, get ready; returns when all are, with an error
- * when that takes too long or the controller can't run. */
+/* Prints how the controller, and with `pods` they too, get ready; returns when all are, with an
+ * error when that takes too long or the controller can't run. */
 int local_watch_ready(const struct state *s, int64_t timeout_s, bool pods, struct err *e);
 
 int local_up_run(const struct args *args, struct err *e);

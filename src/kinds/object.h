@@ -79,8 +79,8 @@ static inline __attribute__((unused)) void object_unref_auto(struct object **o)
     object_unref(*o);
 }
 
-/* A document that stands for "there is no such object" (openservicemesh.io/deleted: "true"): only its
- * kind and metadata were decoded. */
+/* A document that stands for "there is no such object" (openservicemesh.io/deleted: "true"): only
+ * its kind and metadata were decoded. */
 #define ANNOTATION_DELETED "openservicemesh.io/deleted"
 bool object_is_deleted(const struct object *o);
 

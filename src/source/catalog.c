@@ -6,7 +6,6 @@
 #include "base/buf.h"
 #include "base/map.h"
 
-
 /* Both are borrowed: the manifest holds the object. */
 struct definition {
     const struct manifest *manifest;
