@@ -118,7 +118,6 @@ static void on_end(void *arg, int status)
         backoff_failed(&c->backoff, now, now - c->started_ms);
     }
     c->restart = false;
-    c->o.on_status(c->o.arg);
 }
 
 static void run(struct controller *c, char **argv, pid_t parent) __attribute__((noreturn));
@@ -191,7 +190,6 @@ static void on_poll(void *arg, int status, struct str body, const struct err *e)
     c->status = v;
     c->status_hash = hash;
     c->problem[0] = '\0';
-    c->o.on_status(c->o.arg);
 }
 
 static void poll_status(struct controller *c, int64_t now)

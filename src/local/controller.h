@@ -16,9 +16,6 @@ struct controller_options {
     const char *mesh_name, *osm_namespace, *trust_domain;
     const char *const *sources;
     size_t n_sources;
-    /* Called when the status document came out different. */
-    void (*on_status)(void *arg);
-    void *arg;
 };
 
 /* Copies what it needs of the options; the first start is at the next tick. */

@@ -206,12 +206,6 @@ static void on_source(void *arg)
     r->rescan = true;
 }
 
-static void on_controller(void *arg)
-{
-    struct runtime *r = arg;
-    r->changed = true;
-}
-
 struct paths {
     VEC(const char *) list;
 };
@@ -284,9 +278,7 @@ static void start_controller(struct runtime *r)
                                        .osm_namespace = OSM_NAMESPACE,
                                        .trust_domain = TRUST_DOMAIN,
                                        .sources = roots.list.at,
-                                       .n_sources = roots.list.len,
-                                       .on_status = on_controller,
-                                       .arg = r};
+                                       .n_sources = roots.list.len};
         r->process = controller_new(&o);
     }
     VEC_DONE(roots.list);

@@ -2,6 +2,7 @@
 #include "observe/status.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "doc/value.h"
 
@@ -72,13 +73,28 @@ static struct value *absent_value(struct arena *a, const struct mesh_proxy *p)
     return v;
 }
 
+static int by_uuid(const void *a, const void *b)
+{
+    const struct ads_proxy_status *x = *(const struct ads_proxy_status *const *)a;
+    const struct ads_proxy_status *y = *(const struct ads_proxy_status *const *)b;
+    int c = strcmp(x->uuid, y->uuid);
+    return c ? c : (x > y) - (x < y);
+}
+
+/* In one order whichever shard answered first: what didn't change reads the same. */
 static void add_proxies(struct arena *a, struct value *list, const struct mesh *mesh,
                         const struct ads_status *proxies)
 {
     struct map connected = {0};
-    VEC_EACH(proxies->proxies, p) {
-        map_put(&connected, str_of(p->uuid), p);
-        value_push(a, list, proxy_value(a, mesh, p));
+    size_t n = proxies->proxies.len;
+    const struct ads_proxy_status **sorted = arena_array(a, n + 1, sizeof(*sorted));
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = &proxies->proxies.at[i];
+    }
+    qsort(sorted, n, sizeof(*sorted), by_uuid);
+    for (size_t i = 0; i < n; i++) {
+        map_put(&connected, str_of(sorted[i]->uuid), list);
+        value_push(a, list, proxy_value(a, mesh, sorted[i]));
     }
     MAP_EACH(mesh_map(mesh, MESH_PROXIES), it) {
         const struct mesh_proxy *p = it.value;
