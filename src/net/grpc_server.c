@@ -351,18 +351,20 @@ static void on_accept(void *arg, int events)
     }
 }
 
-/* Connections that never finish a handshake, and peers that fell silent. */
+/* Connections that never finish a handshake or open a call, and peers that fell silent. */
 static void on_scan(void *arg)
 {
     struct shard *s = arg;
     int64_t now = clock_mono_ms();
     for (struct conn *c = s->conns, *next; c; c = next) {
         next = c->next;
+        bool late = now - c->since > LIMIT_HANDSHAKE_MS;
+        if (late && (!c->h2 || !h2_conn_used(c->h2))) {
+            report_failure(c, c->h2 ? "no call in time" : "no TLS handshake in time");
+            conn_free(c);
+            continue;
+        }
         if (!c->h2) {
-            if (now - c->since > LIMIT_HANDSHAKE_MS) {
-                report_failure(c, "no TLS handshake in time");
-                conn_free(c);
-            }
             continue;
         }
         int64_t silent = now - c->heard_at;

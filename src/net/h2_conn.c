@@ -31,6 +31,7 @@ struct h2_conn {
     nghttp2_session *session;
     struct grpc_call *calls;
     bool receiving, pong_due, broken;
+    bool used; /* a call was opened */
     struct buf *out; /* during h2_conn_send */
     size_t out_limit;
 };
@@ -48,6 +49,7 @@ static struct grpc_call *call_new(struct h2_conn *conn, int32_t id)
         c->next->prev = c;
     }
     conn->calls = c;
+    conn->used = true;
     return c;
 }
 
@@ -498,6 +500,11 @@ int h2_conn_send(struct h2_conn *c, struct buf *out, size_t limit, struct err *e
 bool h2_conn_wants_send(const struct h2_conn *c)
 {
     return nghttp2_session_want_write(c->session);
+}
+
+bool h2_conn_used(const struct h2_conn *c)
+{
+    return c->used;
 }
 
 bool h2_conn_finished(const struct h2_conn *c)

@@ -34,6 +34,8 @@ bool h2_conn_wants_send(const struct h2_conn *c);
 /* Nothing more to read nor to send: close. */
 bool h2_conn_finished(const struct h2_conn *c);
 
+/* Was a call ever opened? */
+bool h2_conn_used(const struct h2_conn *c);
 /* Asks for an answer; h2_conn_pong_due says whether one is still missing. */
 void h2_conn_ping(struct h2_conn *c);
 bool h2_conn_pong_due(const struct h2_conn *c);

@@ -183,3 +183,26 @@ def test_a_flood_costs_no_memory(mesh, door):
         s.close()
     eventually(lambda: ((now := descriptors(pid)) <= before, (before, now)))
     assert controller_of(mesh) == pid
+
+
+# --- who never comes to the point ---
+
+def goes(connection):
+    """The server ends it, whatever it says before."""
+    connection.settimeout(120)
+    try:
+        while connection.recv(4096):
+            pass
+    except (ConnectionError, ssl.SSLEOFError):
+        pass
+
+
+def test_who_says_nothing_is_let_go(door):
+    with door.dial() as raw:
+        goes(raw)
+
+
+def test_who_never_calls_is_let_go(door):
+    with door.dial() as raw, door.clients["good"].wrap_socket(raw, server_hostname=NAME) as tls:
+        tls.sendall(HELLO)
+        goes(tls)
