@@ -31,7 +31,7 @@ struct h2_conn {
     nghttp2_session *session;
     struct grpc_call *calls;
     bool receiving, pong_due, broken;
-    bool used; /* a call was opened */
+    bool used;       /* a call was opened */
     struct buf *out; /* during h2_conn_send */
     size_t out_limit;
 };
