@@ -2,6 +2,7 @@
  * the shards of the discovery service have their own. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct controller {
     struct ads *ads;
     struct http_server *http;
     struct loop_timer *tick;
+    bool busy, trim; /* something changed since the last tick; free memory since then */
 };
 
 static const char usage[] =
@@ -172,6 +174,7 @@ static void log_level_from_config(struct controller *c)
 static void on_source_change(void *arg)
 {
     struct controller *c = arg;
+    c->busy = true;
     struct changes changes = {0};
     struct mesh_delta delta;
     store_take_changes(c->store, &changes);
@@ -185,10 +188,24 @@ static void on_source_change(void *arg)
     changes_done(&changes);
 }
 
+/* Reading and planning need memory that is free afterwards; when things have calmed down it goes
+ * back to the machine. */
+static void give_back(struct controller *c)
+{
+    if (c->busy) {
+        c->busy = false;
+        c->trim = true;
+    } else if (c->trim) {
+        c->trim = false;
+        malloc_trim(0);
+    }
+}
+
 static void on_tick(void *arg)
 {
     struct controller *c = arg;
     int64_t now = clock_wall_s();
+    give_back(c);
     planner_tick(c->planner, now);
     ads_tick(c->ads, now);
 }

@@ -122,7 +122,7 @@ void status_write(const struct mesh *mesh, const struct ads_status *proxies,
                   const struct findings *source, const uint64_t *digests, size_t n_digests,
                   struct buf *out)
 {
-    AUTO(arena_free) struct arena *a = arena_new(65536);
+    AUTO(arena_free) struct arena *a = arena_new(8192);
     struct value *v = value_new(a, VALUE_OBJECT);
     add_proxies(a, value_ensure(a, v, "proxies", VALUE_ARRAY), mesh, proxies);
     struct value *sources = value_ensure(a, v, "sources", VALUE_ARRAY);
