@@ -102,8 +102,8 @@ def bench_rest():
         time.sleep(5)
         before = cpu_ms(pid)
         time.sleep(10)
-        say("osm-controller at rest, resident", f"{memory(pid, "VmRSS:"):.1f} MiB", "under 10 MiB")
-        say("osm-controller at rest, of that its own", f"{memory(pid, "RssAnon:"):.1f} MiB")
+        say("osm-controller at rest, resident", f"{memory(pid, 'VmRSS:'):.1f} MiB", "under 10 MiB")
+        say("osm-controller at rest, of that its own", f"{memory(pid, 'RssAnon:'):.1f} MiB")
         say("osm-controller at rest, CPU", f"{(cpu_ms(pid) - before) / 10:.1f} ms/s")
     finally:
         end(mesh)
