@@ -1,5 +1,5 @@
 /* The file that the roots live in: a document of a Secret named osm-ca-bundle with the keys ca.crt
- * and private.key (contract section 3). Within src/cert only. */
+ * and private.key (as in Open Service Mesh). Within src/cert only. */
 #ifndef OSM_CERT_BUNDLE_H
 #define OSM_CERT_BUNDLE_H
 

@@ -1,8 +1,8 @@
 /* Identities, keys, certificates. The built-in issuer signs with a root that lives in a
  * Secret-shaped document (keys ca.crt and private.key), in a file of mode 0600 or a Secret.
  *
- * Names (contract section 3): service certificates have CN and DNS name `<sa>.<ns>.<td>` and the
- * URI `spiffe://<td>/<sa>/<ns>`; a sidecar's own certificate for xDS has CN
+ * Names (as in Open Service Mesh): service certificates have CN and DNS name `<sa>.<ns>.<td>` and
+ * the URI `spiffe://<td>/<sa>/<ns>`; a sidecar's own certificate for xDS has CN
  * `<uuid>.sidecar.<sa>.<ns>.<td>` and URI `spiffe://<td>/<uuid>/sidecar/<sa>/<ns>`; the ADS server
  * `ads.<td>`. Private keys are never logged and are zeroed when freed. */
 #ifndef OSM_CERT_CERT_H

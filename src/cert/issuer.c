@@ -7,10 +7,11 @@
 #include "cert/bundle.h"
 
 #define YEAR_S (365LL * 24 * 3600)
-/* Roots and the certificates of our own servers and sidecars' bootstraps (contract section 3). */
+/* Roots and the certificates of our own servers and sidecars' bootstraps (as in Open Service Mesh).
+ */
 #define ROOT_VALIDITY_S (10 * YEAR_S)
 #define INTERNAL_VALIDITY_S (10 * YEAR_S)
-/* Renewal: the rest of the life at which it is due, and the spread (contract section 3). */
+/* Renewal: the rest of the life at which it is due, and the spread (as in Open Service Mesh). */
 enum { RENEW_FLOOR_S = 300, RENEW_SPREAD_S = 5 };
 
 struct root {

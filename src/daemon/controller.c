@@ -15,7 +15,7 @@
 #include "observe/status.h"
 #include "source/source.h"
 
-/* Certificates are looked at this often (contract section 3). */
+/* Certificates are looked at this often (as in Open Service Mesh). */
 #define TICK_MS 5000
 #define DRAIN_MS 2000
 

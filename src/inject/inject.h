@@ -1,5 +1,6 @@
 /* A pod in, the same pod with its sidecar out; the sidecar's bootstrap; traffic redirection. Pure:
- * serves the admission webhook and `osm local` alike. Facts: contract section 4. */
+ * serves the admission webhook and `osm local` alike. Names, ports and rules as Open Service Mesh
+ * has them. */
 #ifndef OSM_INJECT_INJECT_H
 #define OSM_INJECT_INJECT_H
 

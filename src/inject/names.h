@@ -1,4 +1,5 @@
-/* Names, ports and ids that manifests, charts and dashboards depend on (contract sections 2, 4). */
+/* Names, ports and ids that manifests, charts and dashboards depend on (as in Open Service Mesh).
+ */
 #ifndef OSM_INJECT_NAMES_H
 #define OSM_INJECT_NAMES_H
 

@@ -7,7 +7,7 @@ struct inbounds {
     VEC(struct mesh_inbound) list;
 };
 
-/* As Go's strconv.ParseBool, which wrote the contract. */
+/* As Go's strconv.ParseBool, by which Open Service Mesh read them. */
 static bool is_true(const struct str *s)
 {
     static const char *const words[] = {"1", "t", "T", "true", "TRUE", "True"};

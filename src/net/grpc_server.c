@@ -17,7 +17,7 @@
 #include "net/h2_conn.h"
 
 #define SCAN_MS 1000        /* how often a shard looks for connections that are overdue */
-#define PING_AFTER_MS 60000 /* contract section 6.1 */
+#define PING_AFTER_MS 60000 /* as in Open Service Mesh */
 #define PONG_WITHIN_MS 20000
 #define ACCEPT_PAUSE_MS 100 /* after running out of descriptors */
 #define ACCEPT_BATCH 64     /* then others have their turn */

@@ -1,8 +1,8 @@
 /* The HTTP connection manager and its access log. */
 #include "xds/pb.h"
 
-/* Keys and formats of the access log's lines (contract section 5.2); who the workload is, the node
- * says. */
+/* Keys and formats of the access log's lines (as in Open Service Mesh); who the workload is, the
+ * node says. */
 static const struct {
     const char *key, *format;
 } log_keys[] = {

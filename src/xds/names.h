@@ -1,4 +1,4 @@
-/* The names that Envoy and we share: types, type URLs, resource names (contract section 5). */
+/* The names that Envoy and we share: types, type URLs, resource names (as in Open Service Mesh). */
 #ifndef OSM_XDS_NAMES_H
 #define OSM_XDS_NAMES_H
 

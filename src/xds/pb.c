@@ -197,7 +197,7 @@ char *name_upstream_secret(struct arena *a, struct str service)
     return pb_printf(a, "root-cert-for-mtls-outbound:%.*s", STR_ARG(service));
 }
 
-/* "ns/sa" to spiffe://<td>/<sa>/<ns> (contract section 3). */
+/* "ns/sa" to spiffe://<td>/<sa>/<ns> (as in Open Service Mesh). */
 char *name_spiffe(struct arena *a, const struct translate *t, struct str identity)
 {
     struct str ns, sa;

@@ -6,7 +6,7 @@
 #include "all.pb-c.h"
 #include "xds/translate.h"
 
-/* Ports of the sidecar (contract section 4). */
+/* Ports of the sidecar (as in Open Service Mesh). */
 enum {
     XDS_PORT_ADMIN = 15000,
     XDS_PORT_OUTBOUND = 15001,
@@ -199,7 +199,7 @@ StringMatcher *pb_exact(struct arena *a, struct str s);
 StringMatcher *pb_regex(struct arena *a, struct str s);
 TransportSocket *pb_tls_socket(struct arena *a, char *name, const ProtobufCMessage *context);
 
-/* Names of resources, in one place (contract section 5). */
+/* Names of resources, in one place (as in Open Service Mesh). */
 char *name_cluster(struct arena *a, struct str service, uint16_t target_port);
 /* Of a headless service: goes to the pod that was dialled, where name_cluster's goes to any. */
 char *name_dialled_cluster(struct arena *a, struct str service, uint16_t target_port);

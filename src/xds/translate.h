@@ -1,5 +1,5 @@
 /* Parts of the mesh to Envoy's resources. Pure: the same part gives the same bytes. The shapes are
- * those of the contract's section 5; resource names are made here and nowhere else.
+ * those of Open Service Mesh; resource names are made here and nowhere else.
  *
  * What a client needs of a service names neither the client nor its identity, so that one encoding
  * serves all of them. */
