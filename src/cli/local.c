@@ -126,23 +126,6 @@ int local_ask(const struct state *s, const char *method, const char *target, str
     return status;
 }
 
-char *local_encode(const char *text)
-{
-    struct buf out;
-    buf_init(&out, LIMIT_CONTROL_REQUEST_BYTES);
-    for (const char *p = text; *p; p++) {
-        bool plain = strchr("-_.~/", *p) || (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
-                     (*p >= 'A' && *p <= 'Z');
-        if (plain) {
-            buf_addc(&out, *p);
-        } else {
-            buf_printf(&out, "%%%02X", (unsigned)(unsigned char)*p);
-        }
-    }
-    buf_addz(&out, "");
-    return buf_take(&out);
-}
-
 int local_status(const struct state *s, bool edges, struct arena *a, const struct value **ret,
                  struct err *e)
 {

@@ -21,8 +21,6 @@ int local_open_running(struct state *ret, struct err *e);
  * then. */
 int local_ask(const struct state *s, const char *method, const char *target, struct str body,
               struct buf *ret, struct err *e);
-/* Percent-encodes a query parameter's value; free() it. */
-char *local_encode(const char *text);
 /* The status document; edges: with statistics. */
 int local_status(const struct state *s, bool edges, struct arena *a, const struct value **ret,
                  struct err *e);

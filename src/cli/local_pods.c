@@ -10,6 +10,7 @@
 #include "cli/local.h"
 #include "local/join.h"
 #include "local/logs.h"
+#include "net/http_client.h"
 
 enum { FOLLOW_MS = 200 };
 
@@ -161,7 +162,7 @@ int local_proxy_get_run(const struct args *args, struct err *e)
     }
     const char *query = args->at[0];
     AUTO(free) char *page = mem_printf("%s%s", query[0] == '/' ? "" : "/", query);
-    AUTO(free) char *encoded = local_encode(page);
+    AUTO(free) char *encoded = http_encode(page);
     AUTO(free)
     char *target =
         mem_printf("/proxy?pod=%.*s/%.*s&path=%s", STR_ARG(value_string_at(pod, "namespace")),

@@ -38,7 +38,7 @@ struct controller {
     struct ads *ads;
     struct http_server *http;
     struct loop_timer *tick;
-    bool busy, trim; /* something changed since the last tick; free memory since then */
+    int quiet_ticks; /* since something changed */
 };
 
 static const char usage[] =
@@ -174,7 +174,7 @@ static void log_level_from_config(struct controller *c)
 static void on_source_change(void *arg)
 {
     struct controller *c = arg;
-    c->busy = true;
+    c->quiet_ticks = 0;
     struct changes changes = {0};
     struct mesh_delta delta;
     store_take_changes(c->store, &changes);
@@ -188,24 +188,15 @@ static void on_source_change(void *arg)
     changes_done(&changes);
 }
 
-/* Reading and planning need memory that is free afterwards; when things have calmed down it goes
- * back to the machine. */
-static void give_back(struct controller *c)
-{
-    if (c->busy) {
-        c->busy = false;
-        c->trim = true;
-    } else if (c->trim) {
-        c->trim = false;
-        malloc_trim(0);
-    }
-}
-
 static void on_tick(void *arg)
 {
     struct controller *c = arg;
     int64_t now = clock_wall_s();
-    give_back(c);
+    /* Reading and planning need memory that is free afterwards; when things have calmed down it
+     * goes back to the machine. */
+    if (++c->quiet_ticks == 2) {
+        malloc_trim(0);
+    }
     planner_tick(c->planner, now);
     ads_tick(c->ads, now);
 }

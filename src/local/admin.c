@@ -77,16 +77,15 @@ static void on_done(void *arg, int status, struct str body, const struct err *e)
     free(ask);
 }
 
-void admin_get(struct admin *a, const struct admin_call *what, http_done_fn *done, void *arg)
+void admin_get(struct admin *a, const char *path, int64_t timeout_ms, http_done_fn *done, void *arg)
 {
     static const char *const headers[] = {"User-Agent: osm-local", NULL};
-    AUTO(free) char *url = mem_printf("http://127.0.0.1:%d%s", PORT_ADMIN, what->path);
-    struct http_call call = {.method = what->post ? "POST" : "GET",
-                             .url = url,
+    AUTO(free) char *url = mem_printf("http://127.0.0.1:%d%s", PORT_ADMIN, path);
+    struct http_call call = {.url = url,
                              .open_socket = open_inside,
                              .open_arg = a,
                              .headers = headers,
-                             .timeout_ms = what->timeout_ms,
+                             .timeout_ms = timeout_ms,
                              .max_bytes = LIMIT_ADMIN_PAGE_BYTES};
     struct ask *ask = NEW(struct ask);
     *ask = (struct ask){.admin = a, .done = done, .arg = arg};
@@ -106,8 +105,7 @@ bool admin_ready(struct admin *a, int64_t now_ms)
     if (!a->asking && now_ms >= a->next_ms) {
         a->asking = true;
         a->next_ms = now_ms + (a->ready ? READY_CHECK_MS : READY_POLL_MS);
-        const struct admin_call call = {.path = "/ready", .timeout_ms = READY_TIMEOUT_MS};
-        admin_get(a, &call, on_ready, a);
+        admin_get(a, "/ready", READY_TIMEOUT_MS, on_ready, a);
     }
     return a->ready;
 }

@@ -17,12 +17,8 @@ AUTO_DEFINE(struct admin, admin_free)
 bool admin_ready(struct admin *a, int64_t now_ms);
 /* The sidecar was started anew: what was known doesn't count. */
 void admin_reset(struct admin *a);
-/* GET (or POST) of "/path?query". */
-struct admin_call {
-    const char *path;
-    bool post;
-    int64_t timeout_ms;
-};
-void admin_get(struct admin *a, const struct admin_call *call, http_done_fn *done, void *arg);
+/* GET of "/path?query". */
+void admin_get(struct admin *a, const char *path, int64_t timeout_ms, http_done_fn *done,
+               void *arg);
 
 #endif

@@ -59,10 +59,10 @@ static void on_page(void *arg, int status, struct str body, const struct err *e)
     http_reply(arg, status, "text/plain", body);
 }
 
-static void ask_proxy(struct runtime *r, struct http_request *q, bool post)
+static void on_proxy(void *arg, struct http_request *q)
 {
     struct str pod = http_request_query(q, "pod"), page = http_request_query(q, "path");
-    const struct pod_run *p = runtime_pod(r, pod);
+    const struct pod_run *p = runtime_pod(arg, pod);
     if (!p) {
         http_replyf(q, 404, "there is no pod %.*s in this mesh\n", STR_ARG(pod));
     } else if (!p->sidecar) {
@@ -74,19 +74,8 @@ static void ask_proxy(struct runtime *r, struct http_request *q, bool post)
                     STR_ARG(page));
     } else {
         AUTO(free) char *path = mem_printf("%.*s", STR_ARG(page));
-        const struct admin_call call = {path, post, PAGE_TIMEOUT_MS};
-        admin_get(p->admin, &call, on_page, q);
+        admin_get(p->admin, path, PAGE_TIMEOUT_MS, on_page, q);
     }
-}
-
-static void on_proxy_get(void *arg, struct http_request *q)
-{
-    ask_proxy(arg, q, false);
-}
-
-static void on_proxy_post(void *arg, struct http_request *q)
-{
-    ask_proxy(arg, q, true);
 }
 
 static void on_down(void *arg, struct http_request *q)
@@ -98,8 +87,9 @@ static void on_down(void *arg, struct http_request *q)
 int api_start(struct runtime *r, struct err *e)
 {
     static const struct http_route routes[] = {
-        {"POST", "/up", on_up},          {"GET", "/status", on_status},
-        {"GET", "/proxy", on_proxy_get}, {"POST", "/proxy", on_proxy_post},
+        {"POST", "/up", on_up},
+        {"GET", "/status", on_status},
+        {"GET", "/proxy", on_proxy},
         {"POST", "/down", on_down},
     };
     AUTO(free) char *path = state_path(&r->state, "control.sock");

@@ -232,8 +232,7 @@ void edges_gather(struct runtime *r, edges_done_fn *done, void *arg)
             struct question *q = NEW(struct question);
             *q = (struct question){g, source_of(*p)};
             g->open++;
-            const struct admin_call call = {.path = STATS_PAGE, .timeout_ms = STATS_TIMEOUT_MS};
-            admin_get((*p)->admin, &call, on_stats, q);
+            admin_get((*p)->admin, STATS_PAGE, STATS_TIMEOUT_MS, on_stats, q);
         }
     }
     close_one(g);

@@ -74,7 +74,7 @@ void runtime_publish(struct runtime *r);
  *
  *   POST /up       options as run.json keeps them; they are taken over and all is made so
  *   GET  /status   what report_write says; ?edges=1 asks all sidecars for their statistics first
- *   GET  /proxy    ?pod=NS/NAME&path=/PAGE: that page of the pod's Envoy; POST to act on it
+ *   GET  /proxy    ?pod=NS/NAME&path=/PAGE: that page of the pod's Envoy
  *   POST /down     ends all pods, then the runtime
  *
  * An answer that isn't 200 has one sentence of plain text. */

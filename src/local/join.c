@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@
 #include "base/limits.h"
 #include "base/vec.h"
 #include "local/process.h"
+#include "local/state.h"
 
 static volatile sig_atomic_t joined;
 
@@ -26,20 +26,13 @@ static void pass_on(int signo)
 
 static int read_proc(struct arena *a, pid_t pid, const char *what, struct str *ret, struct err *e)
 {
-    struct buf text;
-    char block[8192];
+    AUTO(buf_done) struct buf text;
     AUTO(free) char *path = mem_printf("/proc/%d/%s", (int)pid, what);
-    FILE *f = fopen(path, "re");
-    if (!f) {
-        return err_errno(e, "can't read %s", path);
-    }
     buf_init(&text, LIMIT_DOC_BYTES);
-    for (size_t n; (n = fread(block, 1, sizeof(block), f)) > 0;) {
-        buf_add(&text, block, n);
+    if (state_read(path, &text, e) < 0) {
+        return -1;
     }
-    fclose(f);
     *ret = arena_str(a, buf_str(&text));
-    buf_done(&text);
     return 0;
 }
 

@@ -271,3 +271,12 @@ void http_cancel(struct http_transfer *t)
     }
     transfer_free(t);
 }
+
+char *http_encode(const char *text)
+{
+    char *encoded = curl_easy_escape(NULL, text, 0);
+    ASSERT(encoded);
+    char *copy = mem_strdup(encoded);
+    curl_free(encoded);
+    return copy;
+}

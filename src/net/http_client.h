@@ -27,6 +27,9 @@ struct http_call {
  * when there was no answer. */
 int http_do(const struct http_call *call, struct buf *ret, struct err *e);
 
+/* Percent-encodes a part of a URL, such as the value of a query parameter; free() it. */
+char *http_encode(const char *text);
+
 /* One a loop. */
 struct http_client;
 struct http_client *http_client_new(struct loop *loop);
