@@ -153,11 +153,14 @@ static void refuse(struct channel *c, const struct resource *r)
 /* What the proxy took after all; in a whole set it may have been refused for another's sake. */
 static void acquit(struct channel *c, const struct response *r)
 {
-    VEC_EACH(r->resources, x) {
-        for (size_t i = c->refusals.len; i-- > 0;) {
-            if (c->refusals.at[i].id == (*x)->id && c->refusals.at[i].version == (*x)->version) {
-                VEC_REMOVE(c->refusals, i);
-            }
+    for (size_t i = c->refusals.len; i-- > 0;) {
+        const struct refusal *refused = &c->refusals.at[i];
+        bool taken = false;
+        VEC_EACH(r->resources, x) {
+            taken |= refused->id == (*x)->id && refused->version == (*x)->version;
+        }
+        if (taken) {
+            VEC_REMOVE(c->refusals, i);
         }
     }
 }
