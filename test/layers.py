@@ -12,15 +12,17 @@ MAY_USE = {
     "net": ["base"],
     "kinds": ["doc"],
     "store": ["kinds"],
-    "source": ["store", "net"],
+    "kube": ["net", "kinds"],
+    "source": ["store", "kube"],
     "mesh": ["store"],
     "cert": ["net", "doc"],
     "xds": ["mesh", "cert", "net"],
     "inject": ["kinds", "cert"],
+    "webhook": ["inject", "mesh", "kube", "cert"],
     "local": ["inject", "source"],
     "observe": ["net", "mesh", "xds"],
-    "daemon": ["xds", "inject", "local", "observe", "source"],
-    "cli": ["xds", "inject", "local", "observe", "source"],
+    "daemon": ["xds", "inject", "local", "observe", "source", "webhook"],
+    "cli": ["xds", "inject", "local", "observe", "source", "webhook"],
 }
 
 # library header (pattern) -> folders that may include it.

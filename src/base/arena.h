@@ -22,14 +22,17 @@ void *arena_alloc(struct arena *a, size_t size);
 void *arena_array(struct arena *a, size_t n, size_t size);
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
 
-/* NUL-terminated copies. */
+/* NUL-terminated copies, packed without gaps. */
 struct str arena_str(struct arena *a, struct str s);
 struct str arena_strz(struct arena *a, const char *s);
 struct str arena_printf(struct arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-void *arena_memdup(struct arena *a, const void *p, size_t len);
+void *arena_memdup(struct arena *a, const void *p, size_t len); /* aligned; a NUL after it */
 
 /* Bytes that the arena holds from the system. */
 size_t arena_bytes(const struct arena *a);
+/* Bytes that its contents take: an arena whose first block has so many holds the same contents in
+ * that block. */
+size_t arena_used(const struct arena *a);
 
 #endif

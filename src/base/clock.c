@@ -1,6 +1,8 @@
 /* Clocks and durations. */
 #include "base/clock.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 int64_t clock_wall_s(void)
@@ -22,12 +24,56 @@ int64_t clock_mono_ms(void)
     return clock_mono_us() / 1000;
 }
 
+int64_t clock_boot_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void clock_rfc3339(int64_t wall_s, char out[32])
 {
     time_t t = (time_t)wall_s;
     struct tm tm;
     gmtime_r(&t, &tm);
     strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* "Z", or "+01:00": seconds east of UTC. */
+static bool take_offset(const char *s, int64_t *ret_s)
+{
+    int h, m, n = 0;
+    if (strcmp(s, "Z") == 0 || strcmp(s, "z") == 0) {
+        *ret_s = 0;
+        return true;
+    }
+    if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2d:%2d%n", &h, &m, &n) != 2 || s[1 + n] ||
+        h < 0 || h > 23 || m < 0 || m > 59) {
+        return false;
+    }
+    *ret_s = (h * 3600 + m * 60) * (*s == '-' ? -1 : 1);
+    return true;
+}
+
+bool clock_parse_rfc3339(struct str s, int64_t *ret_wall_s)
+{
+    char text[64];
+    struct tm tm = {0};
+    int64_t offset_s;
+    if (s.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, s.ptr ? s.ptr : "", s.len);
+    text[s.len] = '\0';
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (rest && *rest == '.') {
+        rest += 1 + strspn(rest + 1, "0123456789");
+    }
+    if (!rest || !take_offset(rest, &offset_s)) {
+        return false;
+    }
+    *ret_wall_s = timegm(&tm) - offset_s;
+    return true;
 }
 
 /* Longest unit first, so that "ms" isn't read as "m". */

@@ -40,6 +40,9 @@
 #define LIMIT_ADS_REQUEST_BYTES (4u << 20)
 /* One ADS stream a connection is what Envoy opens; a few more allow for its reconnects. */
 #define LIMIT_ADS_STREAMS_PER_CONN 8
+/* Connections with certificates of one name: a sidecar has one, and while its network is broken a
+ * few that nobody has noticed to be dead. More would be one workload's way to use up ours. */
+#define LIMIT_ADS_CONNS_PER_PEER 16
 /* Names one type's subscription may hold. */
 #define LIMIT_ADS_SUBSCRIPTIONS 50000
 /* Refusals kept for one proxy, and the bytes of Envoy's words for each. */
@@ -47,6 +50,10 @@
 #define LIMIT_ADS_REFUSAL_TEXT 2048
 /* A connection must finish its TLS handshake and open a stream in this time. */
 #define LIMIT_HANDSHAKE_MS 10000
+/* How long, and how much of, a peer's last words are listened to after a connection's end was said:
+ * what is under way then is a round trip's worth. */
+#define LIMIT_LINGER_MS 2000
+#define LIMIT_LINGER_BYTES (1u << 20)
 /* HTTP/2: decoded header bytes of one request; Envoy sends under 1 KB. */
 #define LIMIT_H2_HEADER_BYTES 16384
 #define LIMIT_H2_HEADERS 100
@@ -58,10 +65,67 @@
 /* Replies the peer makes us queue (pings, settings) before we give it up. */
 #define LIMIT_H2_OUTBOUND_ACKS 100
 
+/* AdmissionReviews. The API server takes requests of up to 3 MiB, and an update is sent with the
+ * object before and after it. */
+#define LIMIT_ADMISSION_BYTES (8u << 20)
+/* Values in one; a large pod has a thousand. */
+#define LIMIT_ADMISSION_VALUES 100000
+/* Warnings of one verdict, and bytes of a sentence: clients drop all after 4 KiB. */
+#define LIMIT_ADMISSION_WARNINGS 16
+#define LIMIT_ADMISSION_TEXT 1024
+
+/* Sidecars' Secrets whose pods haven't been seen yet, in all and for reviews from one address; past
+ * it pods are refused. One has some 10 KB, and the API server's store has an end. Pods are looked
+ * for after 3 s and after two minutes: so an API server may make more than a thousand a second, and
+ * a stranger who asks for pods that never come is stopped without stopping it. */
+#define LIMIT_SPARE_SECRETS 20000
+#define LIMIT_SPARE_SECRETS_OF_CALLER 5000
+
+/* Probes and hooks of a pod; five each for more containers than fit into one. */
+#define LIMIT_POD_PROBES 5000
+/* A resource quantity such as "1.5Gi". */
+#define LIMIT_QUANTITY_BYTES 32
+
+/* osm-healthcheck gives a connection up after this; the kubelet's probes have their own, shorter.
+ */
+#define LIMIT_TCP_CHECK_MS 60000
+
+/* HTTPS servers. An API server keeps an idle connection for 90 s; ours last longer, so that it's
+ * its side that closes and no request meets a connection that is just going. */
+#define LIMIT_HTTPS_IDLE_MS 120000
+#define LIMIT_HTTPS_CONNECTIONS 1024
+/* Of requests that wait for their answers, whole or not, all connections together. Anybody in the
+ * cluster may call a webhook; a review has some 10 KB, and our container's memory has an end. */
+#define LIMIT_HTTPS_WAITING_BYTES (32u << 20)
+
 /* The local control socket: a command and its answer (config dumps are the largest). */
 #define LIMIT_CONTROL_REQUEST_BYTES (16u << 20)
 #define LIMIT_CONTROL_REPLY_BYTES (256u << 20)
+/* What is sent with a request for a page: nothing, and strangers may ask. */
+#define LIMIT_PAGE_REQUEST_BYTES 4096
+/* Connections to such a server: probes, Prometheus, people. One more ends the oldest, so that
+ * nobody can keep the kubelet out by holding them. */
+#define LIMIT_PAGE_CONNECTIONS 128
+/* Label sets of one metric: namespaces times kinds of events is the largest that makes sense. */
+#define LIMIT_METRIC_SERIES 2000
+/* A page of metrics: that many series of every metric, 200 bytes each. */
+#define LIMIT_METRICS_BYTES (64u << 20)
 /* An Envoy admin page that we read ourselves. */
 #define LIMIT_ADMIN_PAGE_BYTES (64u << 20)
+
+/* Kubernetes' API. A kubeconfig of some hundred clusters, with their certificates. */
+#define LIMIT_KUBECONFIG_BYTES (4u << 20)
+/* A token, a certificate with its chain, and what an exec plugin prints. */
+#define LIMIT_CREDENTIAL_BYTES (1u << 20)
+/* One event of a watch: etcd refuses objects over 1.5 MiB, and JSON may write a byte as six. */
+#define LIMIT_KUBE_EVENT_BYTES (10u << 20)
+/* Of one list, 500 objects each: whatever a server says, a list comes to its end. */
+#define LIMIT_KUBE_PAGES 10000
+/* Events, and objects that have some, whose count is known. */
+#define LIMIT_KUBE_EVENTS 1000
+/* Objects of a kind in a cluster whose findings are kept. */
+#define LIMIT_CLUSTER_FINDINGS 1000
+/* An exec plugin may wait for someone who logs in. */
+#define LIMIT_KUBE_PLUGIN_MS 60000
 
 #endif

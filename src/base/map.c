@@ -13,7 +13,6 @@
 struct map_entry {
     UT_hash_handle hh;
     void *value;
-    size_t len;
     char key[];
 };
 
@@ -45,11 +44,10 @@ void *map_put(struct map *m, struct str key, void *value)
     }
     e = mem_zalloc(sizeof(*e) + key.len + 1);
     e->value = value;
-    e->len = key.len;
     if (key.len > 0) {
         memcpy(e->key, key.ptr, key.len);
     }
-    HASH_ADD_KEYPTR(hh, m->head, e->key, e->len, e);
+    HASH_ADD_KEYPTR(hh, m->head, e->key, key.len, e);
     return NULL;
 }
 
@@ -92,7 +90,7 @@ static struct map_iter iter_at(struct map_entry *e)
     struct map_iter it = {.entry = e};
     if (e) {
         it.following = e->hh.next;
-        it.key = (struct str){e->key, e->len};
+        it.key = (struct str){e->key, e->hh.keylen};
         it.value = e->value;
     }
     return it;

@@ -17,6 +17,15 @@ char *mem_memdup(const void *p, size_t len) __attribute__((warn_unused_result));
 /* printf to a new string. */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2), warn_unused_result));
 
+/* Asks the processor for what will be read soon: without it each piece that is in no cache costs
+ * about 100 ns. p may be anything. */
+static inline void fetch_bytes(const void *p, size_t size)
+{
+    for (size_t i = 0; i < size; i += 64) {
+        __builtin_prefetch((const char *)p + i);
+    }
+}
+
 #define NEW(type) ((type *)mem_zalloc(sizeof(type)))
 
 /* Moves ownership out of a variable: yields its value and leaves NULL. */

@@ -1,15 +1,15 @@
-/* Reading and making the file of the root. */
+/* Reading and making the Secret of the roots, and its file. */
 #include "cert/bundle.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "doc/base64.h"
-#include "doc/value.h"
 
 /* A certificate and a key, RSA of 16384 bits at the most, in base64. */
 enum { BUNDLE_BYTES_MAX = 64 << 10 };
@@ -52,35 +52,65 @@ static int field(struct arena *a, const struct value *doc, const char *path, con
                    coded || text.len ? "something else" : "nothing");
 }
 
-static int parse(struct arena *a, const char *path, struct str text, X509 **ret_cert,
-                 EVP_PKEY **ret_key, struct err *e)
+void bundle_done(struct bundle *b)
 {
-    struct value *doc = NULL;
-    struct str cert_pem, key_pem;
-    if (value_read_yaml(a, text, 1, &doc, NULL, e) < 0) {
-        return err_wrap(e, "%s: expected a Secret with the keys ca.crt and private.key", path);
+    for (size_t i = 0; i < b->n; i++) {
+        X509_free(b->certs[i]);
     }
-    if (field(a, doc, path, "ca.crt", &cert_pem, e) < 0 ||
-        field(a, doc, path, "private.key", &key_pem, e) < 0) {
-        return -1;
+    EVP_PKEY_free(b->key);
+    *b = (struct bundle){0};
+}
+
+static int read_roots(const char *title, struct str pem, struct bundle *b, struct err *e)
+{
+    if (pki_read_certs(pem, BUNDLE_ROOTS_MAX, b->certs, &b->n, e) < 0) {
+        return err_wrap(e, "%s: data[\"ca.crt\"]", title);
     }
-    AUTO(x509_free) X509 *cert = pki_read_cert(cert_pem, e);
-    if (!cert) {
-        return err_wrap(e, "%s: data[\"ca.crt\"]", path);
+    for (size_t i = 0; i < b->n; i++) {
+        if (X509_check_ca(b->certs[i]) != 1) {
+            return err_set(e, "%s: the certificate in ca.crt is no root: it may not sign others",
+                           title);
+        }
     }
-    AUTO(pkey_free) EVP_PKEY *key = pki_read_key(key_pem, e);
-    if (!key) {
-        return err_wrap(e, "%s: data[\"private.key\"]", path);
-    }
-    if (X509_check_private_key(cert, key) != 1) {
-        return err_set(e, "%s: private.key isn't the key of the certificate in ca.crt", path);
-    }
-    *ret_cert = TAKE(cert);
-    *ret_key = TAKE(key);
     return 0;
 }
 
-int bundle_read(const char *path, X509 **ret_cert, EVP_PKEY **ret_key, struct err *e)
+int bundle_parse(struct arena *a, const char *title, const struct value *secret, struct bundle *ret,
+                 struct err *e)
+{
+    struct bundle b = {0};
+    struct str cert_pem, key_pem;
+    if (field(a, secret, title, "ca.crt", &cert_pem, e) < 0 ||
+        field(a, secret, title, "private.key", &key_pem, e) < 0) {
+        return -1;
+    }
+    int result = read_roots(title, cert_pem, &b, e);
+    if (result == 0 && !(b.key = pki_read_key(key_pem, e))) {
+        result = err_wrap(e, "%s: data[\"private.key\"]", title);
+    }
+    if (result == 0 && X509_check_private_key(b.certs[0], b.key) != 1) {
+        result = err_set(e, "%s: private.key isn't the key of the %scertificate in ca.crt", title,
+                         b.n > 1 ? "first " : "");
+    }
+    if (result < 0) {
+        bundle_done(&b);
+        return -1;
+    }
+    *ret = b;
+    return 0;
+}
+
+static int parse(struct arena *a, const char *path, struct str text, struct bundle *ret,
+                 struct err *e)
+{
+    struct value *doc = NULL;
+    if (value_read_yaml(a, text, 1, &doc, NULL, e) < 0) {
+        return err_wrap(e, "%s: expected a Secret with the keys ca.crt and private.key", path);
+    }
+    return bundle_parse(a, path, doc, ret, e);
+}
+
+int bundle_read(const char *path, struct bundle *ret, struct err *e)
 {
     AUTO_FD int fd = open_private(path, e);
     if (fd <= 0) {
@@ -97,7 +127,7 @@ int bundle_read(const char *path, X509 **ret_cert, EVP_PKEY **ret_key, struct er
         return err_set(e, "%s is too large for a Secret with a root", path);
     }
     struct arena *a = arena_new(4096);
-    int result = parse(a, path, (struct str){text, (size_t)n}, ret_cert, ret_key, e);
+    int result = parse(a, path, (struct str){text, (size_t)n}, ret, e);
     arena_free_secret(a);
     explicit_bzero(text, sizeof(text));
     return result < 0 ? -1 : 1;
@@ -108,7 +138,30 @@ static struct value *string(struct arena *a, const char *s)
     return value_new_string(a, str_of(s));
 }
 
-static struct value *secret_document(struct arena *a, struct str cert_pem, struct str key_pem)
+struct value *bundle_data(struct arena *a, const struct bundle *b, struct err *e)
+{
+    struct buf certs;
+    buf_init(&certs, BUNDLE_BYTES_MAX);
+    bool done = true;
+    for (size_t i = 0; done && i < b->n; i++) {
+        AUTO(blob_unref) struct blob *pem = pki_cert_pem(b->certs[i], e);
+        done = pem != NULL;
+        if (done) {
+            buf_adds(&certs, blob_str(pem));
+        }
+    }
+    AUTO(blob_unref) struct blob *key = done ? pki_key_pem(b->key, e) : NULL;
+    struct value *data = NULL;
+    if (key) {
+        data = value_new(a, VALUE_OBJECT);
+        value_set(a, data, "ca.crt", value_new_string(a, base64_encode(a, buf_str(&certs))));
+        value_set(a, data, "private.key", value_new_string(a, base64_encode(a, blob_str(key))));
+    }
+    buf_done(&certs);
+    return data;
+}
+
+static struct value *secret_document(struct arena *a, const struct value *data)
 {
     struct value *doc = value_new(a, VALUE_OBJECT);
     value_set(a, doc, "apiVersion", string(a, "v1"));
@@ -120,9 +173,6 @@ static struct value *secret_document(struct arena *a, struct str cert_pem, struc
     value_set(a, labels, "app.kubernetes.io/name", string(a, "openservicemesh.io"));
     value_set(a, labels, "app.kubernetes.io/version", string(a, OSM_VERSION));
     value_set(a, metadata, "labels", labels);
-    struct value *data = value_new(a, VALUE_OBJECT);
-    value_set(a, data, "ca.crt", value_new_string(a, base64_encode(a, cert_pem)));
-    value_set(a, data, "private.key", value_new_string(a, base64_encode(a, key_pem)));
     value_set(a, doc, "data", data);
     return doc;
 }
@@ -162,21 +212,20 @@ static int publish(const char *path, struct str text, struct err *e)
     return result;
 }
 
-int bundle_create(const char *path, X509 *cert, EVP_PKEY *key, struct err *e)
+int bundle_create(const char *path, const struct bundle *b, struct err *e)
 {
-    AUTO(blob_unref) struct blob *cert_pem = pki_cert_pem(cert, e);
-    AUTO(blob_unref) struct blob *key_pem = pki_key_pem(key, e);
-    if (!cert_pem || !key_pem) {
-        return -1;
-    }
     struct arena *a = arena_new(8192);
-    struct buf out;
-    buf_init(&out, BUNDLE_BYTES_MAX);
-    buf_reserve(&out, BUNDLE_BYTES_MAX / 2); /* growing would leave copies of the key behind */
-    value_write_yaml(secret_document(a, blob_str(cert_pem), blob_str(key_pem)), &out);
-    int result = publish(path, buf_str(&out), e);
-    explicit_bzero(out.data, out.len);
-    buf_done(&out);
+    struct value *data = bundle_data(a, b, e);
+    int result = -1;
+    if (data) {
+        struct buf out;
+        buf_init(&out, BUNDLE_BYTES_MAX);
+        buf_reserve(&out, BUNDLE_BYTES_MAX / 2); /* growing would leave copies of the key behind */
+        value_write_yaml(secret_document(a, data), &out);
+        result = publish(path, buf_str(&out), e);
+        explicit_bzero(out.data, out.len);
+        buf_done(&out);
+    }
     arena_free_secret(a);
     return result;
 }

@@ -1,10 +1,7 @@
 /* The built-in issuer: roots, of which one signs and all are trusted. */
-#include <string.h>
-
-#include <openssl/x509v3.h>
-
-#include "base/vec.h"
+#include "base/limits.h"
 #include "cert/bundle.h"
+#include "cert/issuer_internal.h"
 
 #define YEAR_S (365LL * 24 * 3600)
 /* Roots and the certificates of our own servers and sidecars' bootstraps (as in Open Service Mesh).
@@ -13,27 +10,6 @@
 #define INTERNAL_VALIDITY_S (10 * YEAR_S)
 /* Renewal: the rest of the life at which it is due, and the spread (as in Open Service Mesh). */
 enum { RENEW_FLOOR_S = 300, RENEW_SPREAD_S = 5 };
-
-struct root {
-    X509 *cert;
-    EVP_PKEY *key; /* NULL: only trusted */
-    struct blob *id, *pem;
-};
-
-struct issuer {
-    char *trust_domain;
-    enum cert_key key;
-    int key_bits;
-    VEC(struct root) roots; /* the signing one is first */
-};
-
-struct cert *cert_ref(struct cert *c)
-{
-    if (c) {
-        ref_get(&c->ref);
-    }
-    return c;
-}
 
 struct cert *cert_unref(struct cert *c)
 {
@@ -47,26 +23,6 @@ struct cert *cert_unref(struct cert *c)
     return NULL;
 }
 
-static void root_done(struct root *r)
-{
-    X509_free(r->cert);
-    EVP_PKEY_free(r->key);
-    blob_unref(r->id);
-    blob_unref(r->pem);
-}
-
-/* Takes cert and key over. */
-static int add_root(struct issuer *i, X509 *cert, EVP_PKEY *key, struct err *e)
-{
-    struct root r = {cert, key, pki_id(cert), pki_cert_pem(cert, e)};
-    if (!r.pem) {
-        root_done(&r);
-        return -1;
-    }
-    VEC_PUSH(i->roots, r);
-    return 0;
-}
-
 static struct issuer *new_issuer(const struct issuer_options *o)
 {
     struct issuer *i = NEW(struct issuer);
@@ -76,24 +32,29 @@ static struct issuer *new_issuer(const struct issuer_options *o)
     return i;
 }
 
-static int generate_root(const struct issuer_options *o, int64_t now, X509 **ret_cert,
-                         EVP_PKEY **ret_key, struct err *e)
+static int generate_root(const struct issuer_options *o, int64_t now, struct bundle *ret,
+                         struct err *e)
 {
     AUTO(pkey_free) EVP_PKEY *key = pki_new_key(o->key, o->key_bits, e);
     X509 *cert = key ? pki_new_root(key, now, ROOT_VALIDITY_S, e) : NULL;
     if (!cert) {
         return -1;
     }
-    *ret_cert = cert;
-    *ret_key = TAKE(key);
+    *ret = (struct bundle){.certs = {cert}, .n = 1, .key = TAKE(key)};
     return 0;
 }
 
-static int from_root(const struct issuer_options *o, X509 *cert, EVP_PKEY *key, struct issuer **ret,
-                     struct err *e)
+/* Takes what is in the bundle. */
+static int from_bundle(const struct issuer_options *o, struct bundle *b, struct issuer **ret,
+                       struct err *e)
 {
     struct issuer *i = new_issuer(o);
-    if (add_root(i, cert, key, e) < 0) {
+    int result = 0;
+    for (size_t k = 0; result == 0 && k < b->n; k++) {
+        result = issuer_add_root(i, TAKE(b->certs[k]), k == 0 ? TAKE(b->key) : NULL, e);
+    }
+    bundle_done(b);
+    if (result < 0) {
         issuer_free(i);
         return -1;
     }
@@ -103,54 +64,97 @@ static int from_root(const struct issuer_options *o, X509 *cert, EVP_PKEY *key, 
 
 int issuer_new(const struct issuer_options *o, int64_t now, struct issuer **ret, struct err *e)
 {
-    X509 *cert;
-    EVP_PKEY *key;
-    return generate_root(o, now, &cert, &key, e) < 0 ? -1 : from_root(o, cert, key, ret, e);
+    struct bundle b;
+    return generate_root(o, now, &b, e) < 0 ? -1 : from_bundle(o, &b, ret, e);
 }
 
-static int check_life(const char *path, const X509 *cert, int64_t now, struct err *e)
+/* Roots that are only trusted may have expired: they do no harm. */
+static int check_life(const char *title, const char *remedy, const struct bundle *b, int64_t now,
+                      struct err *e)
 {
-    if (pki_not_after(cert) <= now) {
-        return err_set(e,
-                       "%s: the root certificate has expired: move the file away for a new root; "
-                       "every sidecar must then start anew",
-                       path);
-    }
-    if (X509_check_ca((X509 *)cert) != 1) {
-        return err_set(e, "%s: the certificate in ca.crt is no root: it may not sign others", path);
+    if (pki_not_after(b->certs[0]) <= now) {
+        return err_set(e, "%s: the root certificate has expired: %s", title, remedy);
     }
     return 0;
+}
+
+static int from_file(const char *path, const struct issuer_options *o, struct bundle *b,
+                     int64_t now, struct issuer **ret, struct err *e)
+{
+    if (check_life(path, "move the file away for a new root; every sidecar must then start anew", b,
+                   now, e) < 0) {
+        bundle_done(b);
+        return -1;
+    }
+    return from_bundle(o, b, ret, e);
+}
+
+int issuer_load(const char *path, const struct issuer_options *o, int64_t now, struct issuer **ret,
+                struct err *e)
+{
+    struct bundle b = {0};
+    int found = bundle_read(path, &b, e);
+    if (found == 0) {
+        return err_set(e, "%s: expected a Secret with the mesh's root, found no file", path);
+    }
+    return found < 0 ? -1 : from_file(path, o, &b, now, ret, e);
 }
 
 int issuer_load_or_create(const char *path, const struct issuer_options *o, int64_t now,
                           struct issuer **ret, struct err *e)
 {
-    X509 *cert = NULL;
-    EVP_PKEY *key = NULL;
-    int found = bundle_read(path, &cert, &key, e);
+    struct bundle b = {0};
+    int found = bundle_read(path, &b, e);
     if (found == 0) {
-        if (generate_root(o, now, &cert, &key, e) < 0) {
+        if (generate_root(o, now, &b, e) < 0) {
             return -1;
         }
-        int made = bundle_create(path, cert, key, e);
+        int made = bundle_create(path, &b, e);
         if (made == 0) {
-            X509_free(cert);
-            EVP_PKEY_free(key);
-            cert = NULL;
-            key = NULL;
-            made = bundle_read(path, &cert, &key, e);
+            bundle_done(&b);
+            made = bundle_read(path, &b, e);
         }
         found = made;
     }
     if (found == 0) {
         return err_set(e, "%s: another process removed the file while it was read", path);
     }
-    if (found < 0 || check_life(path, cert, now, e) < 0) {
-        X509_free(cert);
-        EVP_PKEY_free(key);
+    if (found < 0) {
+        bundle_done(&b);
         return -1;
     }
-    return from_root(o, cert, key, ret, e);
+    return from_file(path, o, &b, now, ret, e);
+}
+
+int issuer_from_secret(const struct value *secret, const char *title,
+                       const struct issuer_options *o, int64_t now, struct issuer **ret,
+                       struct err *e)
+{
+    struct bundle b = {0};
+    struct arena *a = arena_new(8192);
+    int result = bundle_parse(a, title, secret, &b, e);
+    arena_free_secret(a);
+    if (result == 0) {
+        result = check_life(title,
+                            "put a new root there, or delete the Secret for one to be made; every "
+                            "pod with a sidecar must then be made anew",
+                            &b, now, e);
+    }
+    if (result < 0) {
+        bundle_done(&b);
+        return -1;
+    }
+    return from_bundle(o, &b, ret, e);
+}
+
+struct value *issuer_secret_data(struct arena *a, const struct issuer *i, struct err *e)
+{
+    struct bundle b = {.n = i->roots.len < BUNDLE_ROOTS_MAX ? i->roots.len : BUNDLE_ROOTS_MAX,
+                       .key = i->roots.at[0].key};
+    for (size_t k = 0; k < b.n; k++) {
+        b.certs[k] = i->roots.at[k].cert; /* borrowed */
+    }
+    return bundle_data(a, &b, e);
 }
 
 void issuer_free(struct issuer *i)
@@ -170,94 +174,6 @@ void issuer_set_key(struct issuer *i, enum cert_key key, int key_bits)
 {
     i->key = key;
     i->key_bits = key_bits;
-}
-
-/* --- rotation --- */
-
-static struct root *find_root(struct issuer *i, struct str id)
-{
-    VEC_EACH(i->roots, r) {
-        if (str_eq(blob_str(r->id), id)) {
-            return r;
-        }
-    }
-    return NULL;
-}
-
-int issuer_trust(struct issuer *i, struct str ca_pem, struct str key_pem, struct err *e)
-{
-    AUTO(x509_free) X509 *cert = pki_read_cert(ca_pem, e);
-    if (!cert) {
-        return err_wrap(e, "the root to trust");
-    }
-    AUTO(pkey_free) EVP_PKEY *key = NULL;
-    if (key_pem.len > 0 && !(key = pki_read_key(key_pem, e))) {
-        return err_wrap(e, "the key of the root to trust");
-    }
-    if (X509_check_ca(cert) != 1 || (key && X509_check_private_key(cert, key) != 1)) {
-        return err_set(e, "the root to trust: expected a root certificate%s",
-                       key ? " and its own key" : "");
-    }
-    AUTO(blob_unref) struct blob *id = pki_id(cert);
-    struct root *known = find_root(i, blob_str(id));
-    if (known) {
-        if (!known->key) {
-            known->key = TAKE(key);
-        }
-        return 0;
-    }
-    return add_root(i, TAKE(cert), TAKE(key), e);
-}
-
-int issuer_sign_with(struct issuer *i, struct str id, struct err *e)
-{
-    struct root *r = find_root(i, id);
-    if (!r || !r->key) {
-        return err_set(e, "root %.*s can't sign: %s", STR_ARG(id),
-                       r ? "its key isn't known" : "it isn't trusted yet");
-    }
-    struct root first = i->roots.at[0];
-    i->roots.at[0] = *r;
-    *r = first;
-    return 0;
-}
-
-int issuer_distrust(struct issuer *i, struct str id, struct err *e)
-{
-    struct root *r = find_root(i, id);
-    if (!r) {
-        return 0;
-    }
-    size_t at = (size_t)(r - i->roots.at);
-    if (at == 0) {
-        return err_set(e, "root %.*s signs: let another sign before", STR_ARG(id));
-    }
-    root_done(r);
-    VEC_REMOVE(i->roots, at);
-    return 0;
-}
-
-struct str issuer_id(const struct issuer *i)
-{
-    return blob_str(i->roots.at[0].id);
-}
-
-struct blob *issuer_roots(struct issuer *i)
-{
-    if (i->roots.len == 1) {
-        return blob_ref(i->roots.at[0].pem);
-    }
-    size_t len = 0;
-    VEC_EACH(i->roots, r) {
-        len += r->pem->len;
-    }
-    AUTO(free) char *all = mem_alloc(len);
-    char *end = all;
-    VEC_EACH(i->roots, r) {
-        memcpy(end, r->pem->data, r->pem->len);
-        end += r->pem->len;
-    }
-    return blob_new(all, len);
 }
 
 /* --- issuing --- */
@@ -296,7 +212,9 @@ static int issue(struct issuer *i, const struct pki_subject *subject, int64_t no
 static int issue_named(struct issuer *i, char *dns, char *uri, int64_t now, int64_t validity_s,
                        struct cert **ret, struct err *e)
 {
-    struct pki_subject subject = {str_of(dns), str_of(dns), str_of(uri)};
+    struct str name = str_of(dns);
+    struct pki_subject subject = {
+        .common_name = name, .dns = &name, .n_dns = 1, .uri = str_of(uri)};
     int result = issue(i, &subject, now, validity_s, ret, e);
     if (result < 0) {
         err_wrap(e, "%s", dns);
@@ -333,6 +251,52 @@ int issuer_issue_server(struct issuer *i, struct str cn, int64_t now, struct cer
                         struct err *e)
 {
     return issue_named(i, mem_memdup(cn.ptr, cn.len), NULL, now, INTERNAL_VALIDITY_S, ret, e);
+}
+
+static bool is_host_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.')) {
+            return false;
+        }
+    }
+    return s.len > 0 && s.len <= LIMIT_NAME_BYTES;
+}
+
+/* Whoever has the certificate is taken for whom it names: never for a sidecar. */
+static int check_gateway_names(const struct issuer *i, const struct str *names, size_t n,
+                               struct err *e)
+{
+    for (size_t k = 0; k < n; k++) {
+        struct str name = names[k];
+        struct proxy_identity sidecar;
+        struct err ignored = ERR_INIT;
+        if (!is_host_name(name)) {
+            return err_set(e,
+                           "subjectAltNames[%zu]: expected a host name of lower-case letters, "
+                           "digits, dashes and dots, found \"%.*s\"",
+                           k, STR_ARG(name));
+        }
+        if (proxy_identity_parse(name, (struct str){0}, i->trust_domain, &sidecar, &ignored) == 0) {
+            return err_set(e,
+                           "subjectAltNames[%zu]: expected another name than that of a sidecar, "
+                           "found \"%.*s\"",
+                           k, STR_ARG(name));
+        }
+    }
+    return n > 0 ? 0 : err_set(e, "subjectAltNames: expected at least one, found none");
+}
+
+int issuer_issue_gateway(struct issuer *i, const struct str *names, size_t n, int64_t now,
+                         int64_t validity_s, struct cert **ret, struct err *e)
+{
+    if (check_gateway_names(i, names, n, e) < 0) {
+        return -1;
+    }
+    struct pki_subject subject = {
+        .common_name = names[0], .dns = names, .n_dns = n, .only_client = true};
+    return issue(i, &subject, now, validity_s, ret, e);
 }
 
 /* --- renewal --- */

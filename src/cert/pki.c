@@ -1,6 +1,7 @@
 /* Keys and X.509. */
 #include "cert/pki.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -48,11 +49,52 @@ static struct blob *bio_blob(BIO *bio, bool secret)
     return secret ? blob_new_secret(data, (size_t)len) : blob_new(data, (size_t)len);
 }
 
+/* PKCS#8 (RFC 5208) of a P-256 key (RFC 5915) with its public half, but for the two numbers. */
+static const unsigned char p256_head[] = {0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06,
+                                          0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+                                          0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+                                          0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20};
+static const unsigned char p256_middle[] = {0xa1, 0x44, 0x03, 0x42, 0x00};
+enum { P256_BYTES = 32, P256_POINT_BYTES = 1 + 2 * P256_BYTES };
+
+/* OpenSSL looks for an encoder anew for each key, which takes longer than making the key. */
+static bool write_p256(BIO *bio, EVP_PKEY *key)
+{
+    unsigned char der[sizeof(p256_head) + P256_BYTES + sizeof(p256_middle) + P256_POINT_BYTES];
+    unsigned char *at = der, *point = NULL;
+    BIGNUM *secret = NULL;
+    size_t len = EVP_PKEY_get1_encoded_public_key(key, &point);
+    bool done = len == P256_POINT_BYTES && point[0] == 0x04 &&
+                EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &secret);
+    if (done) {
+        at = (unsigned char *)memcpy(at, p256_head, sizeof(p256_head)) + sizeof(p256_head);
+        done = BN_bn2binpad(secret, at, P256_BYTES) == P256_BYTES;
+        at = (unsigned char *)memcpy(at + P256_BYTES, p256_middle, sizeof(p256_middle)) +
+             sizeof(p256_middle);
+        memcpy(at, point, P256_POINT_BYTES);
+        done = done && PEM_write_bio(bio, PEM_STRING_PKCS8INF, "", der, sizeof(der)) > 0;
+    }
+    OPENSSL_cleanse(der, sizeof(der));
+    BN_clear_free(secret);
+    OPENSSL_free(point);
+    return done;
+}
+
+static bool is_p256(EVP_PKEY *key)
+{
+    char curve[32];
+    return EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) &&
+           strcmp(curve, SN_X9_62_prime256v1) == 0;
+}
+
 struct blob *pki_key_pem(EVP_PKEY *key, struct err *e)
 {
     /* Memory of this kind is zeroed when it is freed. */
     AUTO(bio_free) BIO *bio = BIO_new(BIO_s_secmem());
-    if (!bio || !PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)) {
+    bool done =
+        bio && (is_p256(key) ? write_p256(bio, key)
+                             : PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL));
+    if (!done) {
         ssl_error(e, "writing a key");
         return NULL;
     }
@@ -93,6 +135,31 @@ X509 *pki_read_cert(struct str pem, struct err *e)
         ssl_error(e, "expected a certificate in PEM");
     }
     return cert;
+}
+
+int pki_read_certs(struct str pem, size_t max, X509 **ret, size_t *ret_n, struct err *e)
+{
+    AUTO(bio_free) BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    size_t n = 0;
+    X509 *cert = NULL;
+    while (n < max && (cert = bio ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL)) {
+        ret[n++] = cert;
+    }
+    bool ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    if (n > 0 && n < max && ended) {
+        ERR_clear_error();
+        *ret_n = n;
+        return 0;
+    }
+    if (n == max) {
+        err_set(e, "expected fewer than %zu certificates", max);
+    } else {
+        ssl_error(e, "expected a certificate in PEM");
+    }
+    while (n > 0) {
+        X509_free(ret[--n]);
+    }
+    return -1;
 }
 
 /* --- signing --- */
@@ -153,11 +220,32 @@ static bool add_general_name(GENERAL_NAMES *names, int type, struct str text)
 static bool add_alternative_names(X509 *cert, const struct pki_subject *subject)
 {
     GENERAL_NAMES *names = GENERAL_NAMES_new();
-    bool done = names && add_general_name(names, GEN_DNS, subject->dns) &&
-                add_general_name(names, GEN_URI, subject->uri) &&
-                X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, 0) == 1;
+    bool done = names != NULL;
+    for (size_t i = 0; done && i < subject->n_dns; i++) {
+        done = add_general_name(names, GEN_DNS, subject->dns[i]);
+    }
+    done = done && add_general_name(names, GEN_URI, subject->uri) &&
+           X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, 0) == 1;
     GENERAL_NAMES_free(names);
     return done;
+}
+
+/* X509_set_pubkey writes a key out and reads it in again, which for EC takes ten times as long as
+ * all else of a certificate but its signature. */
+static bool set_public_key(X509 *cert, EVP_PKEY *key)
+{
+    unsigned char *point = NULL;
+    if (!is_p256(key)) {
+        return X509_set_pubkey(cert, key);
+    }
+    size_t len = EVP_PKEY_get1_encoded_public_key(key, &point);
+    if (len == 0 || !X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert),
+                                            OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+                                            OBJ_nid2obj(NID_X9_62_prime256v1), point, (int)len)) {
+        OPENSSL_free(point);
+        return false;
+    }
+    return true;
 }
 
 static X509 *new_cert(EVP_PKEY *key, int64_t now, int64_t validity_s)
@@ -165,7 +253,7 @@ static X509 *new_cert(EVP_PKEY *key, int64_t now, int64_t validity_s)
     X509 *cert = X509_new();
     if (cert && X509_set_version(cert, X509_VERSION_3) && set_serial(cert) &&
         set_time(X509_getm_notBefore(cert), now - PKI_BACKDATE_S) &&
-        set_time(X509_getm_notAfter(cert), now + validity_s) && X509_set_pubkey(cert, key)) {
+        set_time(X509_getm_notAfter(cert), now + validity_s) && set_public_key(cert, key)) {
         return cert;
     }
     X509_free(cert);
@@ -188,7 +276,8 @@ X509 *pki_sign_leaf(const struct pki_subject *subject, EVP_PKEY *key, X509 *issu
         add_extension(cert, issuer, NID_key_usage,
                       EVP_PKEY_is_a(key, "RSA") ? "critical,digitalSignature,keyEncipherment"
                                                 : "critical,digitalSignature") &&
-        add_extension(cert, issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
+        add_extension(cert, issuer, NID_ext_key_usage,
+                      subject->only_client ? "clientAuth" : "serverAuth,clientAuth") &&
         add_extension(cert, issuer, NID_authority_key_identifier, "keyid") &&
         add_alternative_names(cert, subject) && X509_sign(cert, issuer_key, EVP_sha256());
     if (!done) {

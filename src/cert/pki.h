@@ -26,10 +26,15 @@ struct blob *pki_cert_pem(X509 *cert, struct err *e);
 /* NULL and e when it isn't one. */
 EVP_PKEY *pki_read_key(struct str pem, struct err *e);
 X509 *pki_read_cert(struct str pem, struct err *e);
+/* All certificates of a text, at least one and at most max. On an error what was read is freed. */
+int pki_read_certs(struct str pem, size_t max, X509 **ret, size_t *ret_n, struct err *e);
 
 struct pki_subject {
     struct str common_name; /* left out when it is over X.509's 64 bytes: the names below say all */
-    struct str dns, uri;    /* subject alternative names; empty: none */
+    const struct str *dns;  /* subject alternative names, with uri */
+    size_t n_dns;
+    struct str uri;   /* empty: none */
+    bool only_client; /* not for servers */
 };
 /* Signed by issuer's key, for servers and clients. */
 X509 *pki_sign_leaf(const struct pki_subject *subject, EVP_PKEY *key, X509 *issuer,

@@ -11,9 +11,8 @@
 static const char *mesh_name = "osm", *state_dir = STATE_BASE_DEFAULT;
 
 const struct flag local_flags[] = {
-    {"name", 0, FLAG_STRING, "NAME", "which mesh; several run side by side (osm)", &mesh_name},
-    {"state-dir", 0, FLAG_STRING, "DIR", "where meshes keep their state (" STATE_BASE_DEFAULT ")",
-     &state_dir},
+    {"name", 0, FLAG_STRING, "NAME", "which mesh; several run side by side", &mesh_name},
+    {"state-dir", 0, FLAG_STRING, "DIR", "where meshes keep their state", &state_dir},
     {0},
 };
 

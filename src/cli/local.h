@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "cli/command.h"
+#include "base/command.h"
 #include "doc/value.h"
 #include "local/state.h"
 

@@ -16,13 +16,14 @@ enum { FOLLOW_MS = 200 };
 
 static const char *container;
 static bool follow;
-static int64_t tail_lines = 1000000;
+enum { TAIL_MAX = 1000000 };
+static int64_t tail_lines = TAIL_MAX;
 
 const struct flag local_logs_flags[] = {
     {"container", 'c', FLAG_STRING, "NAME", "which container (the first; envoy: the sidecar)",
      &container},
     {"follow", 0, FLAG_BOOL, NULL, "go on with what is written from now on", &follow},
-    {"tail", 0, FLAG_NUMBER, "LINES", "only the last ones", &tail_lines},
+    {"tail", 0, FLAG_NUMBER, "LINES", "only the last ones", &tail_lines, .max = TAIL_MAX},
     {0},
 };
 
@@ -104,9 +105,6 @@ int local_logs_run(const struct args *args, struct err *e)
     AUTO(state_done) struct state s = {0};
     AUTO(arena_free) struct arena *a = arena_new(65536);
     const struct value *pod;
-    if (tail_lines < 0 || tail_lines > 1000000) {
-        return err_set(e, "--tail: expected 0 to 1000000 lines, found %lld", (long long)tail_lines);
-    }
     if (find_pod(&s, a, args->at[0], &pod, e) < 0) {
         return -1;
     }

@@ -13,7 +13,7 @@
 static struct texts folders, images;
 static const char *envoy, *controller, *labelled;
 static bool wait_ready;
-static int64_t timeout_s = 120, ads_port = INT64_MIN; /* not given */
+static int64_t timeout_s = 120, ads_port; /* 0: not given */
 
 /* Without --wait; it takes a fraction of this. */
 enum { CONTROLLER_S = 20 };
@@ -24,13 +24,13 @@ const struct flag local_up_flags[] = {
     {"image", 'i', FLAG_STRINGS, "NAME=CMD", "the command that stands for an image; repeat",
      &images},
     {"wait", 'w', FLAG_BOOL, NULL, "return when all pods are ready", &wait_ready},
-    {"timeout", 't', FLAG_SECONDS, "TIME", "give up waiting after this (2m)", &timeout_s},
+    {"timeout", 't', FLAG_SECONDS, "TIME", "give up waiting after this", &timeout_s},
     {"envoy", 0, FLAG_STRING, "PATH", "the Envoy program ($OSM_ENVOY, then PATH)", &envoy},
     {"controller", 0, FLAG_STRING, "PATH", "the osm-controller program (beside osm)", &controller},
     {"mesh-name", 0, FLAG_STRING, "NAME", "namespaces labelled monitored-by NAME belong (osm)",
      &labelled},
     {"ads-port", 0, FLAG_NUMBER, "PORT", "where sidecars connect to the controller (15128)",
-     &ads_port},
+     &ads_port, .min = 1, .max = 65535},
     {0},
 };
 
@@ -133,11 +133,7 @@ static int read_options(const struct state *s, struct run_options *o, struct err
     VEC_EACH(images, image) {
         result = result < 0 ? result : images_add(&o->images, *image, e);
     }
-    if (ads_port != INT64_MIN && (ads_port < 1 || ads_port > 65535)) {
-        return err_set(e, "--ads-port: expected a port from 1 to 65535, found %lld",
-                       (long long)ads_port);
-    }
-    o->ads_port = ads_port != INT64_MIN ? ads_port : o->ads_port;
+    o->ads_port = ads_port > 0 ? ads_port : o->ads_port;
     if (labelled) {
         set(&o->mesh_name, mem_strdup(labelled));
     }

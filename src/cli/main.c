@@ -1,39 +1,23 @@
-/* osm: the command of people who run the mesh. */
+/* osm: the command of people who run the mesh; as kubectl-osm also a plugin of kubectl. */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "cli/local.h"
-
-static int run_version(const struct args *args, struct err *e)
-{
-    printf("osm %s\n", OSM_VERSION);
-    return EXIT_OK;
-}
-
-static const struct command commands[] = {
-    {.name = "local",
-     .summary = "Run a mesh on this machine, from a folder of manifests",
-     .help = "Each pod of the manifests becomes a network namespace with its own address; real\n"
-             "Envoys run beside the containers' commands, which come from this machine's files.\n"
-             "Needs root.\n"
-             "\n"
-             "  osm local up -f manifests/ --image shop/web=/usr/local/bin/web --wait\n"
-             "  osm local status\n"
-             "  osm local down",
-     .flags = local_flags,
-     .children = local_commands},
-    {.name = "version", .summary = "Print the version", .run = run_version},
-    {0},
-};
-
-static const struct command root = {
-    .name = "osm",
-    .summary = "A service mesh for Kubernetes and for one machine, configured with SMI",
-    .children = commands,
-};
+#include "cli/commands.h"
+#include "cli/complete.h"
 
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
-    return command_run(&root, argc, argv);
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "osm";
+    if (strcmp(name, "kubectl-osm") == 0) {
+        osm_set_name("kubectl osm");
+    } else if (strcmp(name, "kubectl_complete-osm") == 0) {
+        /* kubectl asks the plugin so; what comes after ":" is for its shells' scripts: no files. */
+        complete_line(osm_root(), &(struct args){(const char *const *)argv + 1, (size_t)argc - 1});
+        printf(":4\n");
+        return 0;
+    }
+    return command_run(osm_root(), argc, argv);
 }

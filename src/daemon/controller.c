@@ -1,148 +1,21 @@
-/* osm-controller: reads manifests, configures sidecars. Everything here runs on the brain's thread;
+/* osm-controller: reads objects, configures sidecars. Everything here runs on the brain's thread;
  * the shards of the discovery service have their own. */
-#include <errno.h>
-#include <getopt.h>
+#include "daemon/controller.h"
+
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
-#include "net/http_server.h"
-#include "observe/status.h"
-#include "source/source.h"
+#include "daemon/webhook.h"
+#include "observe/metrics.h"
 
 /* Certificates are looked at this often (as in Open Service Mesh). */
 #define TICK_MS 5000
-#define DRAIN_MS 2000
-
-struct flags {
-    VEC(const char *) sources;
-    const char *ca_file, *ads_address, *http_socket;
-    const char *mesh_name, *osm_namespace, *config_name, *trust_domain, *verbosity;
-    int shards;
-};
-
-struct controller {
-    struct flags flags;
-    struct mesh_options mesh_options;
-    struct loop *loop;
-    struct store *store;
-    struct dir_source *source;
-    struct mesh *mesh;
-    struct issuer *issuer;
-    struct planner *planner;
-    struct ads *ads;
-    struct http_server *http;
-    struct loop_timer *tick;
-    int quiet_ticks; /* since something changed */
-};
-
-static const char usage[] =
-    "usage: osm-controller --source PATH... --ca-file FILE [options]\n"
-    "\n"
-    "Reads manifests from folders or files, watches them, and configures the sidecars of their "
-    "pods.\n"
-    "\n"
-    "  --source PATH          folder or file of manifests; the first of several has precedence\n"
-    "  --ca-file FILE         the mesh's root, a Secret with ca.crt and private.key; made when "
-    "missing\n"
-    "  --ads-address H:PORT   where sidecars connect (0.0.0.0:15128)\n"
-    "  --http-socket PATH     unix socket for /ready and /status\n"
-    "  --mesh-name NAME       namespaces labelled openservicemesh.io/monitored-by: NAME belong "
-    "(osm)\n"
-    "  --osm-namespace NAME   where MeshConfig is (osm-system)\n"
-    "  --osm-config-name NAME name of the MeshConfig (osm-mesh-config)\n"
-    "  --trust-domain NAME    of all identities (cluster.local)\n"
-    "  --shards N             threads for connections (one a core)\n"
-    "  -v, --verbosity LEVEL  trace, debug, info, warn, error (MeshConfig's osmLogLevel, then "
-    "info)\n"
-    "  -h, --help\n";
-
-static const struct option long_options[] = {
-    {"source", required_argument, NULL, 's'},
-    {"ca-file", required_argument, NULL, 'c'},
-    {"ads-address", required_argument, NULL, 'a'},
-    {"http-socket", required_argument, NULL, 'H'},
-    {"mesh-name", required_argument, NULL, 'm'},
-    {"osm-namespace", required_argument, NULL, 'n'},
-    {"osm-config-name", required_argument, NULL, 'C'},
-    {"trust-domain", required_argument, NULL, 't'},
-    {"shards", required_argument, NULL, 'S'},
-    {"verbosity", required_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static void set_flag(struct flags *f, int option)
-{
-    int64_t n;
-    switch (option) {
-    case 's':
-        VEC_PUSH(f->sources, optarg);
-        break;
-    case 'c':
-        f->ca_file = optarg;
-        break;
-    case 'a':
-        f->ads_address = optarg;
-        break;
-    case 'H':
-        f->http_socket = optarg;
-        break;
-    case 'm':
-        f->mesh_name = optarg;
-        break;
-    case 'n':
-        f->osm_namespace = optarg;
-        break;
-    case 'C':
-        f->config_name = optarg;
-        break;
-    case 't':
-        f->trust_domain = optarg;
-        break;
-    case 'S':
-        f->shards = str_int(str_of(optarg), 1, 64, &n) ? (int)n : -1;
-        break;
-    default:
-        f->verbosity = optarg;
-    }
-}
-
-static int parse_flags(int argc, char **argv, struct flags *f, struct err *e)
-{
-    *f = (struct flags){.ads_address = "0.0.0.0:15128",
-                        .mesh_name = "osm",
-                        .osm_namespace = "osm-system",
-                        .config_name = "osm-mesh-config",
-                        .trust_domain = "cluster.local"};
-    int option;
-    while ((option = getopt_long(argc, argv, "v:h", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            exit(0);
-        }
-        if (option == '?') {
-            return err_set(e, "see osm-controller --help");
-        }
-        set_flag(f, option);
-    }
-    if (optind < argc) {
-        return err_set(e, "expected only flags, found \"%s\"; see osm-controller --help",
-                       argv[optind]);
-    }
-    if (f->sources.len == 0 || !f->ca_file) {
-        return err_set(e, "--source and --ca-file are needed; see osm-controller --help");
-    }
-    if (f->shards < 0) {
-        return err_set(e, "--shards: expected a whole number from 1 to 64");
-    }
-    return 0;
-}
+static struct daemon_flags common = DAEMON_FLAGS_DEFAULTS;
+static struct controller_flags flags = {.validate_traffic_target = true};
 
 /* "host:port" or "[v6]:port". */
 static int parse_address(const char *s, char host[256], uint16_t *port, struct err *e)
@@ -164,28 +37,42 @@ static int parse_address(const char *s, char host[256], uint16_t *port, struct e
 
 static void log_level_from_config(struct controller *c)
 {
-    enum log_level level;
-    if (!c->flags.verbosity &&
-        log_level_parse(mesh_config(c->mesh)->observability.log_level, &level)) {
-        log_set_level(level);
-    }
+    const struct mesh_config *config = mesh_config(c->mesh);
+    bool absent = config == mesh_config_default();
+    daemon_log_level(c->common, absent ? (struct str){0} : config->observability.log_level);
 }
 
-static void on_source_change(void *arg)
+void controller_update(struct controller *c)
 {
-    struct controller *c = arg;
-    c->quiet_ticks = 0;
+    if (!c->ads || !source_in_sync(c->source)) {
+        return;
+    }
     struct changes changes = {0};
     struct mesh_delta delta;
+    c->quiet_ticks = 0;
     store_take_changes(c->store, &changes);
+    controller_count_events(&changes);
     mesh_update(c->mesh, c->store, &changes, &delta);
     if (delta.config) {
         log_level_from_config(c);
     }
     planner_update(c->planner, &delta, clock_wall_s());
-    ads_mesh_changed(c->ads, &delta);
+    if (ads_mesh_changed(c->ads, &delta) > 0) {
+        metric_add(METRIC_PROXY_BROADCAST_EVENT_COUNT, 1, NULL);
+    }
+    if (c->mode->updated) {
+        c->mode->updated(c, &delta);
+    }
     mesh_delta_done(&delta);
     changes_done(&changes);
+}
+
+void controller_roots_changed(struct controller *c)
+{
+    int64_t now = clock_wall_s();
+    planner_roots_changed(c->planner, now);
+    ads_roots_changed(c->ads, now);
+    ads_tick(c->ads, now);
 }
 
 static void on_tick(void *arg)
@@ -199,164 +86,187 @@ static void on_tick(void *arg)
     }
     planner_tick(c->planner, now);
     ads_tick(c->ads, now);
-}
-
-/* --- health and status --- */
-
-static void on_ready(void *arg, struct http_request *q)
-{
-    http_reply(q, 200, "text/plain", STR("Health OK\n"));
-}
-
-struct status_query {
-    struct controller *controller;
-    struct http_request *request;
-    VEC(uint64_t) digests; /* when it was asked: the sidecars' states are later */
-};
-
-static void on_status_collected(void *arg, const struct ads_status *s)
-{
-    struct status_query *q = arg;
-    struct controller *c = q->controller;
-    struct buf out;
-    buf_init(&out, LIMIT_CONTROL_REPLY_BYTES);
-    status_write(c->mesh, s, dir_source_findings(c->source), q->digests.at, q->digests.len, &out);
-    http_reply(q->request, 200, "application/json", buf_str(&out));
-    buf_done(&out);
-    VEC_DONE(q->digests);
-    free(q);
-}
-
-static void on_status(void *arg, struct http_request *request)
-{
-    struct controller *c = arg;
-    struct status_query *q = NEW(struct status_query);
-    *q = (struct status_query){.controller = c, .request = request};
-    for (size_t i = 0; i < c->flags.sources.len; i++) {
-        VEC_PUSH(q->digests, dir_source_digest(c->source, i));
+    if (c->mode->tick) {
+        c->mode->tick(c, now);
     }
-    ads_collect_status(c->ads, on_status_collected, q);
-}
-
-static void on_signal(void *arg, int signo)
-{
-    struct controller *c = arg;
-    log_event(LOG_INFO, "ending", "signal", strsignal(signo), NULL);
-    ads_drain(c->ads, DRAIN_MS);
-    loop_stop(c->loop);
 }
 
 /* --- start and end --- */
-
-static int start_http(struct controller *c, struct err *e)
-{
-    if (!c->flags.http_socket) {
-        return 0;
-    }
-    static const struct http_route routes[] = {
-        {"GET", "/ready", on_ready},
-        {"GET", "/status", on_status},
-    };
-    struct http_server_options o = {.loop = c->loop,
-                                    .unix_path = c->flags.http_socket,
-                                    .routes = routes,
-                                    .n_routes = COUNT_OF(routes),
-                                    .arg = c};
-    return http_server_start(&o, &c->http, e);
-}
-
-static int start_source(struct controller *c, struct err *e)
-{
-    struct dir_source_options o = {.loop = c->loop,
-                                   .store = c->store,
-                                   .roots = c->flags.sources.at,
-                                   .n_roots = c->flags.sources.len,
-                                   .on_change = on_source_change,
-                                   .arg = c};
-    return dir_source_start(&o, &c->source, e);
-}
 
 static int start_ads(struct controller *c, struct err *e)
 {
     char host[256];
     struct ads_options o = {.brain = c->loop,
                             .host = host,
-                            .shards = (unsigned)c->flags.shards,
+                            .shards = (unsigned)c->flags->shards,
                             .mesh = c->mesh,
                             .planner = c->planner,
-                            .issuer = c->issuer};
-    if (parse_address(c->flags.ads_address, host, &o.port, e) < 0) {
+                            .issuer = c->issuer,
+                            .observer = &controller_observer,
+                            .max_age_ms = c->mode->connection_age_ms};
+    const char *address = flags.ads_address ? flags.ads_address : c->mode->ads_address;
+    if (parse_address(address, host, &o.port, e) < 0) {
         return -1;
     }
-    return ads_start(&o, &c->ads, e);
+    if (ads_start(&o, &c->ads, e) < 0) {
+        if (flags.ads_address || strcmp(host, "::") != 0) {
+            return -1;
+        }
+        o.host = "0.0.0.0"; /* a machine without IPv6 */
+        return ads_start(&o, &c->ads, e);
+    }
+    return 0;
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct controller *c = arg;
+    if (!c->ending) {
+        c->ending = true;
+        log_event(LOG_INFO, "ending", "signal", strsignal(signo), NULL);
+        c->mode->end(c);
+    }
+}
+
+void controller_end(struct controller *c)
+{
+    loop_stop(c->loop);
 }
 
 static int start(struct controller *c, struct err *e)
 {
-    c->mesh_options = (struct mesh_options){.mesh_name = c->flags.mesh_name,
-                                            .osm_namespace = c->flags.osm_namespace,
-                                            .config_name = c->flags.config_name,
-                                            .trust_domain = c->flags.trust_domain};
-    struct issuer_options issuer = {
-        .trust_domain = c->flags.trust_domain, .key = CERT_KEY_ECDSA_P256, .key_bits = 2048};
-    if (issuer_load_or_create(c->flags.ca_file, &issuer, clock_wall_s(), &c->issuer, e) < 0) {
+    c->mesh_options = (struct mesh_options){.mesh_name = common.mesh_name,
+                                            .osm_namespace = common.osm_namespace,
+                                            .config_name = common.osm_config_name,
+                                            .trust_domain = common.trust_domain};
+    c->loop = loop_new();
+    if (c->mode->load_root(c, e) < 0) {
         return -1;
     }
-    c->loop = loop_new();
     c->store = store_new();
     c->mesh = mesh_new(&c->mesh_options);
     c->planner = planner_new(c->mesh, c->issuer);
-    if (start_source(c, e) < 0 || start_ads(c, e) < 0 || start_http(c, e) < 0) {
+    metrics_on_collect(controller_collect_metrics, c);
+    if (c->mode->start(c, e) < 0 || start_ads(c, e) < 0) {
         return -1;
     }
-    on_source_change(c);
+    controller_update(c);
     c->tick = loop_timer_new(c->loop, TICK_MS, true, on_tick, c);
     loop_on_signal(c->loop, SIGTERM, on_signal, c);
     loop_on_signal(c->loop, SIGINT, on_signal, c);
     char port[8];
     snprintf(port, sizeof(port), "%u", ads_port(c->ads));
-    log_event(LOG_INFO, "controller started", "mesh", c->flags.mesh_name, "ads_port", port, NULL);
+    log_event(LOG_INFO, "controller started", "mesh", common.mesh_name, "ads_port", port, NULL);
     return 0;
 }
 
 static void stop(struct controller *c)
 {
-    http_server_free(c->http);
+    if (!c->loop) {
+        return;
+    }
     loop_timer_free(c->tick);
     ads_free(c->ads);
-    dir_source_free(c->source);
+    source_free(c->source);
+    c->mode->stop(c);
     planner_free(c->planner);
     mesh_free(c->mesh);
     store_free(c->store);
     loop_free(c->loop);
     issuer_free(c->issuer);
-    VEC_DONE(c->flags.sources);
+    metrics_done();
 }
 
-int main(int argc, char **argv)
+static int choose_mode(struct controller *c, struct err *e)
 {
-    struct controller c = {0};
-    struct err e = ERR_INIT;
-    enum log_level level;
-    signal(SIGPIPE, SIG_IGN);
-    int status = parse_flags(argc, argv, &c.flags, &e);
-    if (status == 0 && c.flags.verbosity) {
-        if (!log_level_parse(str_of(c.flags.verbosity), &level)) {
-            status =
-                err_set(&e, "--verbosity: expected trace, debug, info, warn or error, found \"%s\"",
-                        c.flags.verbosity);
-        } else {
-            log_set_level(level);
-        }
+    bool local = flags.sources.len > 0 || flags.ca_file;
+    if (local && (flags.sources.len == 0 || !flags.ca_file)) {
+        return err_set(e, "--source and --ca-file belong together; without both, a cluster is "
+                          "served");
     }
-    if (status == 0) {
-        status = start(&c, &e);
+    c->mode = local ? &controller_local : &controller_cluster;
+    return 0;
+}
+
+static int run(const struct args *args, struct err *e)
+{
+    struct controller c = {.common = &common, .flags = &flags};
+    int status = choose_mode(&c, e);
+    if (daemon_begin("osm-controller", METRICS_CONTROLLER, &common, e) < 0) {
+        status = -1;
+        if (c.mode && c.mode->invalid) {
+            c.mode->invalid(&c, e);
+        }
+    } else if (status == 0) {
+        status = start(&c, e);
     }
     if (status == 0) {
         loop_run(c.loop);
-    } else {
-        fprintf(stderr, "error: %s\n", e.text);
+    } else if (c.loop && c.mode->failed) {
+        c.mode->failed(&c, e);
     }
     stop(&c);
-    return status == 0 ? 0 : 1;
+    return status == 0 ? EXIT_OK : -1;
+}
+
+static const struct flag flag_table[] = {
+    DAEMON_FLAG_ROWS(common),
+    {.name = "validator-webhook-config",
+     .type = FLAG_STRING,
+     .value = "NAME",
+     .help = "of the ValidatingWebhookConfiguration; osm-validator-mesh-MESH when not given",
+     .to = &flags.validator_webhook_config},
+    {.name = "validate-traffic-target",
+     .type = FLAG_BOOL,
+     .help = "validate TrafficTargets when they are stored",
+     .to = &flags.validate_traffic_target},
+    DAEMON_WEBHOOK_CLIENT_CA_ROW(flags.webhook_client_ca),
+    {.name = "osm-service-account",
+     .type = FLAG_STRING,
+     .value = "NAME",
+     .help = "this pod's service account",
+     .to = &flags.osm_service_account},
+    {.name = "source",
+     .type = FLAG_STRINGS,
+     .value = "PATH",
+     .help = "folder or file of manifests, instead of a cluster; the first has precedence",
+     .to = &flags.sources},
+    {.name = "ca-file",
+     .type = FLAG_STRING,
+     .value = "FILE",
+     .help = "with --source: the mesh's root, a Secret in a file; made when missing, "
+             "followed when it changes",
+     .to = &flags.ca_file},
+    {.name = "http-socket",
+     .type = FLAG_STRING,
+     .value = "PATH",
+     .help = "with --source: unix socket for /ready, /status and /metrics",
+     .to = &flags.http_socket},
+    {.name = "ads-address",
+     .type = FLAG_STRING,
+     .value = "HOST:PORT",
+     .help = "where sidecars connect (port 15128 of all addresses)",
+     .to = &flags.ads_address},
+    {.name = "shards",
+     .type = FLAG_NUMBER,
+     .value = "N",
+     .help = "threads for connections; 0: one a core",
+     .to = &flags.shards,
+     .max = 64},
+    {0},
+};
+
+static const struct command root = {
+    .name = "osm-controller",
+    .summary = "Configures the sidecars of a mesh",
+    .help =
+        "Follows the objects of a cluster, or manifests in folders, and configures the sidecars\n"
+        "of their pods.",
+    .flags = flag_table,
+    .run = run,
+};
+
+int main(int argc, char **argv)
+{
+    return command_run(&root, argc, argv);
 }

@@ -174,18 +174,33 @@ static const char *text_hint(const struct value *v)
     return scalar ? "put it in quotes" : NULL;
 }
 
+static const char *word_find(const struct field *f, struct str s)
+{
+    for (size_t i = 0; f->words[i]; i++) {
+        bool same =
+            f->flags & FIELD_NOCASE ? str_is_nocase(s, f->words[i]) : str_is(s, f->words[i]);
+        if (same) {
+            return f->words[i];
+        }
+    }
+    return NULL;
+}
+
 /* True when the string may stand there. */
 static bool check_string(struct decode *d, const struct field *f, const struct value *v,
                          const struct place *p)
 {
     if (f->words) {
-        for (size_t i = 0; f->words[i]; i++) {
-            if (str_is(v->string, f->words[i])) {
-                return true;
-            }
+        if (word_find(f, v->string)) {
+            return true;
         }
         const char *near = fields_nearest(v->string, f->words);
         refuse(d, f, v, p, near ? arena_printf(d->arena, "did you mean \"%s\"?", near).ptr : NULL);
+        return false;
+    }
+    if (f->max > 0 && v->string.len > (size_t)f->max) {
+        report(d, FINDING_ERROR, p, "expected text of at most %" PRId64 " bytes, found %zu", f->max,
+               v->string.len);
         return false;
     }
     struct err why = ERR_INIT;
@@ -203,7 +218,8 @@ static void decode_string(struct decode *d, const struct field *f, const struct 
     if (v->type != VALUE_STRING) {
         refuse(d, f, v, p, text_hint(v));
     } else if (check_string(d, f, v, p)) {
-        *(struct str *)out = arena_str(d->arena, v->string);
+        *(struct str *)out =
+            f->words ? str_of(word_find(f, v->string)) : arena_str(d->arena, v->string);
     }
 }
 
@@ -315,8 +331,9 @@ static void decode_list(struct decode *d, const struct field *f, const struct va
         refuse(d, f, v, p, NULL);
         return;
     }
-    if (v->array.len > LIMIT_LIST_ITEMS) {
-        report(d, FINDING_ERROR, p, "expected at most %d entries, found %zu", LIMIT_LIST_ITEMS,
+    int64_t max = f->max > 0 ? f->max : LIMIT_LIST_ITEMS;
+    if (v->array.len > (size_t)max) {
+        report(d, FINDING_ERROR, p, "expected at most %" PRId64 " entries, found %zu", max,
                v->array.len);
         return;
     }
@@ -345,22 +362,37 @@ static int by_key(const void *a, const void *b)
     return str_cmp(((const struct field_pair *)a)->key, ((const struct field_pair *)b)->key);
 }
 
+static struct str key_text(struct decode *d, const struct field *f, struct str key)
+{
+    for (const char *const *c = f->common; c && *c; c++) {
+        if (str_is(key, *c)) {
+            return str_of(*c);
+        }
+    }
+    return arena_str(d->arena, key);
+}
+
 /* Adds one pair, or replaces the value of its key among the first n, which are sorted. */
-static void pairs_add(struct decode *d, struct field_pairs *out, size_t n, struct str key,
-                      struct str value)
+static void pairs_add(struct decode *d, const struct field *f, struct field_pairs *out, size_t n,
+                      struct str key, struct str value)
 {
     struct field_pair wanted = {.key = key};
     struct field_pair *old = n ? bsearch(&wanted, out->at, n, sizeof(*out->at), by_key) : NULL;
     if (old) {
         old->value = value;
     } else {
-        out->at[out->len++] = (struct field_pair){arena_str(d->arena, key), value};
+        out->at[out->len++] = (struct field_pair){key_text(d, f, key), value};
     }
 }
 
 static bool pair_value(struct decode *d, const struct field *f, const struct value *v,
                        struct str *ret, const struct place *p)
 {
+    struct value number = {.type = VALUE_STRING, .line = v->line};
+    if ((f->flags & FIELD_NUMBERS) && (v->type == VALUE_INT || v->type == VALUE_FLOAT)) {
+        number.string = str_of(found(d->arena, f, v));
+        v = &number;
+    }
     if (v->type != VALUE_STRING) {
         static const struct field text = {.type = FIELD_STRING};
         static const struct field secret = {.type = FIELD_STRING, .flags = FIELD_SECRET};
@@ -402,7 +434,7 @@ static void decode_map(struct decode *d, const struct field *f, const struct val
             report(d, FINDING_ERROR, &here, "expected %s as key, found \"%.*s\"%s%s",
                    f->key_format->what, STR_ARG(m->key), *why.text ? "; " : "", why.text);
         } else if (pair_value(d, f, &m->value, &value, &here)) {
-            pairs_add(d, out, before, m->key, value);
+            pairs_add(d, f, out, before, m->key, value);
         }
     }
     if (out->len > 1) {
@@ -450,6 +482,9 @@ static void decode_raw(struct decode *d, const struct field *f, const struct val
     if (v->type != VALUE_OBJECT) {
         refuse(d, f, v, p, NULL);
         return;
+    }
+    if (f->fields) {
+        decode_struct(d, f->fields, v, arena_alloc(d->arena, f->size), p);
     }
     *out = value_copy(d->arena, v);
 }

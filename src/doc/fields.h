@@ -22,7 +22,8 @@ enum field_type {
     FIELD_ENUM,     /* an enum, counted from 0 as in `words` */
     FIELD_DURATION, /* int64_t in ms; written as Go writes durations */
     FIELD_INT_OR_STRING, /* struct field_int_or_string; min and max are for the number */
-    FIELD_RAW,           /* const struct value *, any object; NULL when absent */
+    FIELD_RAW,           /* const struct value *, any object; NULL when absent. With `fields` and
+                          * `size` it is checked against these, and kept as it stands */
     FIELD_STRUCT,        /* a struct in place, or with offset 0 the same struct: then it flattens */
     FIELD_POINTER,       /* pointer to a struct of `size`; NULL when absent */
     FIELD_LIST,          /* struct field_list of `item`, or of structs (`fields`, `size`) */
@@ -54,11 +55,22 @@ struct field_format {
     const char *what;    /* "an IP address" */
     const char *pattern; /* for schemas; NULL: none */
     int (*check)(struct str s, struct err *why);
+    int64_t max; /* for schemas: the most bytes that check takes; 0: not said */
 };
 
 enum field_flag {
     FIELD_REQUIRED = 1, /* when what it is in is there */
     FIELD_SECRET = 2,   /* content is never quoted in findings */
+    FIELD_NOCASE = 4,   /* `words` in any case; kept as the table writes them */
+    FIELD_UNSTORED = 8, /* the default isn't in the schema, so that servers don't write it down */
+    FIELD_NUMBERS = 16, /* values of a map of text may be written as numbers */
+};
+
+/* A rule for the API server, in its expression language (CEL, https://kubernetes.io/docs/reference/
+ * using-api/cel/); `self` is the field. The decoder knows it too, in a kind's own function. Lists
+ * and texts that it walks need a maximum: the server refuses what might take long. */
+struct field_rule {
+    const char *cel, *message;
 };
 
 /* Tables end with a row whose name is NULL. Only what a type uses is read. */
@@ -67,8 +79,10 @@ struct field {
     enum field_type type;
     size_t offset;
     unsigned flags;
-    int64_t min, max;         /* of a number, both inclusive; both 0: any. min of a list: entries */
-    const char *const *words; /* the strings allowed, NULL at the end */
+    /* Of a number, both inclusive; both 0: any. Of a list: entries; of text: max bytes; 0: any. */
+    int64_t min, max;
+    const char *const *words;  /* the strings allowed, NULL at the end */
+    const char *const *common; /* keys of a map that most have, NULL at the end: not copied */
     const struct field_format *format, *key_format; /* key_format: of a map's keys */
     const char *initial;        /* default, as text; without one an absent field leaves 0 */
     const struct field *fields; /* of the struct(s) */
@@ -77,11 +91,14 @@ struct field {
     const char *unique; /* list of structs: the name of the field no two entries may share */
     size_t present;     /* struct: FIELD_PRESENT, of a bool that says it was there; 0 none */
     const char *help;   /* for people, goes into the schema */
+    /* For the schema; each ends with a row whose cel is NULL. item_rules: of a list's structs. */
+    const struct field_rule *rules, *item_rules;
+    int64_t members; /* for the schema: members of each struct of the list, exactly; 0: any */
 };
 
 #define FIELD_PRESENT(type, member) (offsetof(type, member) + 1)
 
-/* One object being decoded. Results go into `arena` and point nowhere else. */
+/* One object being decoded. Results go into `arena` and point nowhere else but to tables. */
 struct decode {
     struct arena *arena;
     struct findings *findings;
@@ -105,8 +122,10 @@ void decode_warning(struct decode *d, const struct value *root, const char *path
  * difference. */
 uint64_t fields_hash(const struct field *fields, const void *in);
 
-/* Structural OpenAPI v3 schema of an object with these fields, for a CustomResourceDefinition. */
-struct value *fields_schema(struct arena *a, const struct field *fields);
+/* Structural OpenAPI v3 schema of an object with these fields, for a CustomResourceDefinition.
+ * rules may be NULL. */
+struct value *fields_schema(struct arena *a, const struct field *fields,
+                            const struct field_rule *rules);
 
 /* The word of the list (NULL at the end) that was probably meant, or NULL. */
 const char *fields_nearest(struct str given, const char *const *words);

@@ -1,6 +1,8 @@
 /* What else a field table gives: the hash of a decoded struct, and its OpenAPI schema. */
 #include "doc/fields.h"
 
+#include <string.h>
+
 #include "base/hash.h"
 
 static uint64_t hash_field(const struct field *f, const char *at);
@@ -107,15 +109,6 @@ static const char *type_name(const struct field *f)
     }
 }
 
-static struct value *map_schema(struct arena *a)
-{
-    struct value *s = value_new(a, VALUE_OBJECT), *text = value_new(a, VALUE_OBJECT);
-    set_text(a, text, "type", "string");
-    set_text(a, s, "type", "object");
-    value_set(a, s, "additionalProperties", text);
-    return s;
-}
-
 static void number_schema(struct arena *a, const struct field *f, struct value *s)
 {
     if (f->min != 0 || f->max != 0) {
@@ -124,6 +117,8 @@ static void number_schema(struct arena *a, const struct field *f, struct value *
             value_set(a, s, "maximum", value_new_int(a, f->max));
         }
     }
+    /* Without it the server takes numbers that no struct holds. */
+    set_text(a, s, "format", "int64");
 }
 
 static void default_schema(struct arena *a, const struct field *f, struct value *s)
@@ -138,20 +133,130 @@ static void default_schema(struct arena *a, const struct field *f, struct value 
     }
 }
 
+/* "^(?i:http|https)$" */
+static void nocase_schema(struct arena *a, const struct field *f, struct value *s)
+{
+    AUTO(buf_done) struct buf pattern;
+    buf_init(&pattern, 4096);
+    buf_addz(&pattern, "^(?i:");
+    size_t longest = 0;
+    for (size_t i = 0; f->words[i]; i++) {
+        buf_printf(&pattern, "%s%s", i ? "|" : "", f->words[i]);
+        longest = strlen(f->words[i]) > longest ? strlen(f->words[i]) : longest;
+    }
+    buf_addz(&pattern, ")$");
+    value_set(a, s, "pattern", value_new_string(a, buf_str(&pattern)));
+    value_set(a, s, "maxLength", value_new_int(a, (int64_t)longest));
+}
+
+static void words_schema(struct arena *a, const struct field *f, struct value *s)
+{
+    if (f->flags & FIELD_NOCASE) {
+        nocase_schema(a, f, s);
+        return;
+    }
+    struct value *words = value_new(a, VALUE_ARRAY);
+    for (size_t i = 0; f->words[i]; i++) {
+        value_push(a, words, value_new_string(a, str_of(f->words[i])));
+    }
+    value_set(a, s, "enum", words);
+}
+
 static void text_schema(struct arena *a, const struct field *f, struct value *s)
 {
+    bool required = f->flags & FIELD_REQUIRED;
     if (f->words) {
-        struct value *words = value_new(a, VALUE_ARRAY);
-        for (size_t i = 0; f->words[i]; i++) {
-            value_push(a, words, value_new_string(a, str_of(f->words[i])));
-        }
-        value_set(a, s, "enum", words);
-    } else if (f->format && f->format->pattern) {
-        set_text(a, s, "pattern", f->format->pattern);
+        words_schema(a, f, s);
+        return;
+    }
+    if (f->format && f->format->pattern) {
+        /* A member may be empty, which says as much as if it weren't there. */
+        const char *p = f->format->pattern, *empty = required || !*f->name ? "" : "^$|";
+        value_set(a, s, "pattern", value_new_stringf(a, "%s%s", empty, p));
+    }
+    if (required) {
+        value_set(a, s, "minLength", value_new_int(a, 1));
+    }
+    int64_t max = f->max > 0 ? f->max : f->format ? f->format->max : 0;
+    if (max > 0) {
+        value_set(a, s, "maxLength", value_new_int(a, max));
     }
 }
 
+/* Of a map's values. */
+static struct value *map_schema(struct arena *a, const struct field *f)
+{
+    static const struct field any = {.name = "", .type = FIELD_STRING};
+    struct value *s = value_new(a, VALUE_OBJECT);
+    const struct field *item = f->item ? f->item : &any;
+    if (f->flags & FIELD_NUMBERS) {
+        value_set(a, s, "x-kubernetes-int-or-string", value_new_bool(a, true));
+    } else {
+        set_text(a, s, "type", "string");
+    }
+    text_schema(a, item, s);
+    return s;
+}
+
 static void add_struct(struct arena *a, const struct field *fields, struct value *s);
+static void list_schema(struct arena *a, const struct field *f, struct value *s);
+
+static void rules_schema(struct arena *a, const struct field_rule *rules, struct value *s)
+{
+    if (!rules) {
+        return;
+    }
+    struct value *list = value_new(a, VALUE_ARRAY);
+    for (const struct field_rule *r = rules; r->cel; r++) {
+        struct value *v = value_new(a, VALUE_OBJECT);
+        set_text(a, v, "rule", r->cel);
+        set_text(a, v, "message", r->message);
+        value_push(a, list, v);
+    }
+    value_set(a, s, "x-kubernetes-validations", list);
+}
+
+#define DURATION_PATTERN "^$|^0$|^([0-9]+(\\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+$"
+
+static void content_schema(struct arena *a, const struct field *f, struct value *s)
+{
+    switch (f->type) {
+    case FIELD_INT:
+        number_schema(a, f, s);
+        break;
+    case FIELD_STRING:
+    case FIELD_ENUM:
+        text_schema(a, f, s);
+        break;
+    case FIELD_DURATION:
+        set_text(a, s, "pattern", DURATION_PATTERN);
+        value_set(a, s, "maxLength", value_new_int(a, 64));
+        break;
+    case FIELD_STRUCT:
+    case FIELD_POINTER:
+        add_struct(a, f->fields, s);
+        break;
+    case FIELD_RAW:
+        if (f->fields) {
+            add_struct(a, f->fields, s);
+        } else {
+            value_set(a, s, "x-kubernetes-preserve-unknown-fields", value_new_bool(a, true));
+        }
+        break;
+    case FIELD_MAP:
+    case FIELD_BYTES_MAP:
+        value_set(a, s, "additionalProperties", map_schema(a, f));
+        break;
+    case FIELD_LIST:
+    case FIELD_MAPS:
+        list_schema(a, f, s);
+        break;
+    case FIELD_IGNORED:
+    case FIELD_BOOL:
+    case FIELD_INT_OR_STRING:
+        break;
+    }
+}
 
 static struct value *field_schema(struct arena *a, const struct field *f)
 {
@@ -161,31 +266,39 @@ static struct value *field_schema(struct arena *a, const struct field *f)
     }
     if (f->type == FIELD_INT_OR_STRING) {
         value_set(a, s, "x-kubernetes-int-or-string", value_new_bool(a, true));
-        return s;
+    } else {
+        set_text(a, s, "type", type_name(f));
     }
-    set_text(a, s, "type", type_name(f));
-    if (f->type == FIELD_INT) {
-        number_schema(a, f, s);
-    } else if (f->type == FIELD_STRING || f->type == FIELD_ENUM) {
-        text_schema(a, f, s);
-    } else if (f->type == FIELD_STRUCT || f->type == FIELD_POINTER) {
-        add_struct(a, f->fields, s);
-    } else if (f->type == FIELD_RAW) {
-        value_set(a, s, "x-kubernetes-preserve-unknown-fields", value_new_bool(a, true));
-    } else if (f->type == FIELD_MAPS) {
-        value_set(a, s, "items", map_schema(a));
-    } else if (f->type == FIELD_MAP) {
-        value_set(a, s, "additionalProperties", value_at(map_schema(a), "additionalProperties"));
-    } else if (f->type == FIELD_LIST) {
-        value_set(a, s, "items", f->item ? field_schema(a, f->item) : fields_schema(a, f->fields));
-        if (f->min > 0) {
-            value_set(a, s, "minItems", value_new_int(a, f->min));
-        }
-    }
-    if (f->initial) {
+    content_schema(a, f, s);
+    if (f->initial && !(f->flags & FIELD_UNSTORED)) {
         default_schema(a, f, s);
     }
+    rules_schema(a, f->rules, s);
     return s;
+}
+
+static void list_schema(struct arena *a, const struct field *f, struct value *s)
+{
+    if (f->type == FIELD_MAPS) {
+        struct value *item = value_new(a, VALUE_OBJECT);
+        set_text(a, item, "type", "object");
+        value_set(a, item, "additionalProperties", map_schema(a, f));
+        value_set(a, s, "items", item);
+    } else {
+        struct value *item =
+            f->item ? field_schema(a, f->item) : fields_schema(a, f->fields, f->item_rules);
+        if (f->members) {
+            value_set(a, item, "minProperties", value_new_int(a, f->members));
+            value_set(a, item, "maxProperties", value_new_int(a, f->members));
+        }
+        value_set(a, s, "items", item);
+    }
+    if (f->min > 0) {
+        value_set(a, s, "minItems", value_new_int(a, f->min));
+    }
+    if (f->max > 0) {
+        value_set(a, s, "maxItems", value_new_int(a, f->max));
+    }
 }
 
 static void add_struct(struct arena *a, const struct field *fields, struct value *s)
@@ -206,10 +319,12 @@ static void add_struct(struct arena *a, const struct field *fields, struct value
     value_set(a, s, "properties", properties);
 }
 
-struct value *fields_schema(struct arena *a, const struct field *fields)
+struct value *fields_schema(struct arena *a, const struct field *fields,
+                            const struct field_rule *rules)
 {
     struct value *s = value_new(a, VALUE_OBJECT);
     set_text(a, s, "type", "object");
     add_struct(a, fields, s);
+    rules_schema(a, rules, s);
     return s;
 }

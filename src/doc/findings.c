@@ -85,11 +85,11 @@ void findings_done(struct findings *f)
     *f = (struct findings){0};
 }
 
-char *finding_text(const struct finding *f)
+static char *text_of(const struct finding *f, const char *level)
 {
     struct buf out;
     buf_init(&out, 8 * TEXT_MAX_BYTES);
-    buf_addz(&out, f->level == FINDING_ERROR ? "error: " : "warning: ");
+    buf_addz(&out, level);
     if (f->file && f->line > 0) {
         buf_printf(&out, "%s:%d: ", f->file, f->line);
     } else if (f->file) {
@@ -102,4 +102,20 @@ char *finding_text(const struct finding *f)
     }
     buf_addz(&out, f->text ? f->text : "");
     return buf_take(&out);
+}
+
+char *finding_text(const struct finding *f)
+{
+    return text_of(f, f->level == FINDING_ERROR ? "error: " : "warning: ");
+}
+
+int findings_err(const struct findings *f, struct err *e)
+{
+    size_t i = 0;
+    while (i < f->list.len && f->list.at[i].level != FINDING_ERROR) {
+        i++;
+    }
+    ASSERT(i < f->list.len);
+    AUTO(free) char *text = text_of(&f->list.at[i], "");
+    return err_set(e, "%s", text);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
 #include "base/vec.h"
 
 enum finding_level { FINDING_WARNING, FINDING_ERROR };
@@ -33,6 +34,9 @@ void findings_append(struct findings *f, const struct findings *from);
 void findings_done(struct findings *f);
 /* "error: demo/split.yaml:14: TrafficSplit bookstore/split: spec.backends[1].weight: ..." */
 char *finding_text(const struct finding *f);
+/* The first error, without the word: e says "TrafficSplit bookstore/split: spec...: ...". Returns
+ * -1; there is one. */
+int findings_err(const struct findings *f, struct err *e);
 
 static inline __attribute__((unused)) void findings_done_auto(struct findings *f)
 {

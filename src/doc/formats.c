@@ -206,6 +206,41 @@ static int check_cidr(struct str s, struct err *why)
     return 0;
 }
 
+static size_t digits(struct str s, size_t i)
+{
+    size_t n = 0;
+    while (i + n < s.len && s.ptr[i + n] >= '0' && s.ptr[i + n] <= '9') {
+        n++;
+    }
+    return n;
+}
+
+/* "1", "0.5", "100m", "64Mi", "1e3". */
+static int check_quantity(struct str s, struct err *why)
+{
+    static const char *const suffixes[] = {"n", "u",  "m",  "k",  "M",  "G",  "T", "P",
+                                           "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+    size_t i = digits(s, 0), n = i;
+    if (i < s.len && s.ptr[i] == '.') {
+        size_t fraction = digits(s, i + 1);
+        i += 1 + fraction;
+        n += fraction;
+    }
+    if (n == 0 || i == s.len) {
+        return verdict(n > 0);
+    }
+    struct str rest = {s.ptr + i, s.len - i};
+    for (size_t k = 0; k < COUNT_OF(suffixes); k++) {
+        if (str_is(rest, suffixes[k])) {
+            return 0;
+        }
+    }
+    size_t sign = rest.len > 1 && (rest.ptr[1] == '+' || rest.ptr[1] == '-');
+    bool exponent = rest.ptr[0] == 'e' || rest.ptr[0] == 'E';
+    return verdict(exponent && digits(rest, 1 + sign) > 0 &&
+                   1 + sign + digits(rest, 1 + sign) == rest.len);
+}
+
 static int check_absolute_path(struct str s, struct err *why)
 {
     return verdict(s.len > 0 && s.ptr[0] == '/');
@@ -213,32 +248,36 @@ static int check_absolute_path(struct str s, struct err *why)
 
 const struct field_format format_dns_label = {
     "a name of lower-case letters, digits and dashes (at most 63)",
-    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", check_dns_label};
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", check_dns_label, 63};
 const struct field_format format_dns_1035 = {
     "a name of lower-case letters, digits and dashes that begins with a letter (at most 63)",
-    "^[a-z]([-a-z0-9]*[a-z0-9])?$", check_dns_1035};
+    "^[a-z]([-a-z0-9]*[a-z0-9])?$", check_dns_1035, 63};
 const struct field_format format_dns_subdomain = {
     "a name of lower-case letters, digits, dashes and dots (at most 253)",
-    "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", check_dns_subdomain};
+    "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", check_dns_subdomain, 253};
 const struct field_format format_port_name = {
     "a port name of lower-case letters, digits and single dashes with at least one letter (at most "
     "15)",
-    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", check_port_name};
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", check_port_name, 15};
 const struct field_format format_label_key = {
-    "a label's key such as \"app\" or \"example.com/app\"", NULL, check_label_key};
+    "a label's key such as \"app\" or \"example.com/app\"", NULL, check_label_key, 0};
 const struct field_format format_annotation_key = {
-    "an annotation's key such as \"example.com/name\"", NULL, check_annotation_key};
+    "an annotation's key such as \"example.com/name\"", NULL, check_annotation_key, 0};
 const struct field_format format_label_value = {
     "a label's value of letters, digits, dashes, underscores and dots (at most 63)", NULL,
-    check_label_value};
+    check_label_value, 0};
 const struct field_format format_config_key = {
-    "a key of letters, digits, dashes, underscores and dots (at most 253)", NULL, check_config_key};
+    "a key of letters, digits, dashes, underscores and dots (at most 253)", NULL, check_config_key,
+    0};
 const struct field_format format_env_name = {"a variable's name without blanks and \"=\"", NULL,
-                                             check_env_name};
+                                             check_env_name, 0};
 const struct field_format format_header_name = {"the name of an HTTP header", NULL,
-                                                check_header_name};
-const struct field_format format_ip = {"an IP address", NULL, check_ip};
+                                                check_header_name, 0};
+const struct field_format format_ip = {"an IP address", NULL, check_ip, 0};
 const struct field_format format_cidr = {"an IP range such as \"10.0.0.0/8\"",
-                                         "^[0-9a-fA-F:.]+/[0-9]{1,3}$", check_cidr};
+                                         "^[0-9a-fA-F:.]+/[0-9]{1,3}$", check_cidr, 64};
 const struct field_format format_absolute_path = {"a path that begins with /", "^/",
-                                                  check_absolute_path};
+                                                  check_absolute_path, 0};
+const struct field_format format_quantity = {
+    "an amount such as \"100m\" or \"64Mi\"",
+    "^[0-9]*(\\.?[0-9]+|[0-9]\\.?)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$", check_quantity, 64};

@@ -17,6 +17,7 @@ extern const struct field_format format_header_name; /* RFC 9110 token */
 extern const struct field_format format_ip;          /* IPv4 or IPv6 */
 extern const struct field_format format_cidr;        /* IPv4 or IPv6 */
 extern const struct field_format format_absolute_path;
+extern const struct field_format format_quantity; /* of Kubernetes: "100m", "64Mi", "1e3" */
 
 /* 4, 6 or 0 when s is no IP address. */
 int format_ip_version(struct str s);

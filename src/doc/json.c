@@ -15,7 +15,7 @@ static void json_decref_auto(json_t **j)
 }
 
 /* Upper bounds of what the text can hold, right for correct JSON and safe for any other. */
-static int measure(struct str text, struct err *e)
+static int measure(struct str text, size_t max_values, struct err *e)
 {
     size_t values = 1, depth = 0;
     bool quoted = false;
@@ -42,8 +42,8 @@ static int measure(struct str text, struct err *e)
             depth--;
         }
     }
-    if (values > LIMIT_JSON_VALUES) {
-        return err_set(e, "expected JSON of at most %d values, found more", LIMIT_JSON_VALUES);
+    if (values > max_values) {
+        return err_set(e, "expected JSON of at most %zu values, found more", max_values);
     }
     return 0;
 }
@@ -120,9 +120,15 @@ static struct value convert(struct arena *a, json_t *j)
 
 int value_read_json(struct arena *a, struct str text, struct value **ret, struct err *e)
 {
+    return value_read_json_within(a, text, LIMIT_JSON_VALUES, ret, e);
+}
+
+int value_read_json_within(struct arena *a, struct str text, size_t max_values, struct value **ret,
+                           struct err *e)
+{
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_error_t error;
-    if (measure(text, e) < 0) {
+    if (measure(text, max_values, e) < 0) {
         return -1;
     }
     const char *ptr = text.ptr ? text.ptr : "";

@@ -67,6 +67,9 @@ int value_read_yaml(struct arena *a, struct str text, int first_line, struct val
 /* Strict JSON, with jansson; lines aren't known (0). For what servers send: a list may be far
  * larger than a document that a person writes. Strings may hold NUL bytes. */
 int value_read_json(struct arena *a, struct str text, struct value **ret, struct err *e);
+/* The same with a limit of its own for the number of values, which cost about 100 bytes each. */
+int value_read_json_within(struct arena *a, struct str text, size_t max_values, struct value **ret,
+                           struct err *e);
 
 /* Compact JSON; object members in their order. */
 void value_write_json(const struct value *v, struct buf *out);

@@ -3,9 +3,11 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "doc/base64.h"
 #include "inject/build.h"
 #include "inject/inject.h"
 #include "inject/names.h"
+#include "inject/probes.h"
 
 #define TYPE "type.googleapis.com/envoy."
 
@@ -47,8 +49,11 @@ static const struct value *dynamic_resources(struct arena *a, const struct injec
     const struct value *service =
         build_object(a, "envoy_grpc",
                      build_object(a, "cluster_name", build_text(a, "osm-controller"), NULL), NULL);
-    const struct value *from_ads = build_object(a, "ads", value_new(a, VALUE_OBJECT),
-                                                "resource_api_version", build_text(a, "V3"), NULL);
+    /* A pod that waits for its sidecar waits for the configuration, however long that takes. */
+    const struct value *patience = o->native ? build_text(a, "0s") : NULL;
+    const struct value *from_ads =
+        build_object(a, "ads", value_new(a, VALUE_OBJECT), "resource_api_version",
+                     build_text(a, "V3"), "initial_fetch_timeout", patience, NULL);
     return build_object(a, "ads_config",
                         build_object(a, "api_type", build_text(a, o->delta ? "DELTA_GRPC" : "GRPC"),
                                      "transport_api_version", build_text(a, "V3"),
@@ -170,21 +175,61 @@ static const struct value *overload_manager(struct arena *a)
     return build_object(a, "resource_monitors", build_array(a, monitor, NULL), NULL);
 }
 
-/* Statistics of a cluster that nobody calls cost most of a sidecar's memory; they are made on the
- * first call. */
+/* Envoy makes these for every service, whether it is called or not, and they say nothing here: of
+ * load balancing by subsets, zones and weights, stapled revocation answers, high priority, hosts
+ * that are degraded and a choice of transport sockets, which the mesh doesn't use; when a service's
+ * copy of the one certificate ends; and of each subscription, where the control plane's own figures
+ * tell who refused what. */
+static const char *const unused_statistics[] = {
+    "cluster\\..+\\.(lb_(subsets|zone|local_cluster|recalculate_zone)_[a-z_]+|ssl\\.ocsp_[a-z_]+|"
+    "circuit_breakers\\.high\\.[a-z_]+|update_[a-z_]+|assignment_[a-z_]+|init_fetch_timeout|"
+    "version|version_text|max_host_weight|membership_(degraded|excluded)|warming_state|"
+    "default\\.total_match_count|client_ssl_socket_factory\\.[a-z_]+|ssl\\.certificate\\..+)",
+    "http\\..+\\.rds\\..+",
+};
+
+/* What the connection managers of outbound listeners count, a service's cluster counts again, and
+ * `listener.outbound` by port. Each of them would have its own table of these 80 names; a prefix of
+ * whole words is the one rule for which Envoy keeps no table of what it refused, either. */
+#define UNUSED_PREFIX "http.rds-outbound."
+
+static const struct value *stats_config(struct arena *a)
+{
+    struct value *patterns = value_new(a, VALUE_ARRAY);
+    for (size_t i = 0; i < COUNT_OF(unused_statistics); i++) {
+        value_push(a, patterns,
+                   build_object(a, "safe_regex",
+                                build_object(a, "regex", build_text(a, unused_statistics[i]), NULL),
+                                NULL));
+    }
+    value_push(a, patterns, build_object(a, "prefix", build_text(a, UNUSED_PREFIX), NULL));
+    return build_object(
+        a, "stats_matcher",
+        build_object(a, "exclusion_list", build_object(a, "patterns", patterns, NULL), NULL), NULL);
+}
+
+/* Most services that a sidecar may call it never calls: what they cost before decides its memory.
+ * Their statistics are made on the first call, and so is each worker thread's part of a cluster. */
 static const struct value *bootstrap(struct arena *a, struct str uuid,
+                                     const struct probe_plan *probes,
                                      const struct inject_options *o)
 {
+    struct value *listeners = value_new(a, VALUE_ARRAY);
+    struct value *clusters = build_array(a, controller_cluster(a, o), NULL);
+    probes_add_envoy(a, probes, o, listeners, clusters);
     const struct value *deferred =
         build_object(a, "enable_deferred_creation_stats", value_new_bool(a, true), NULL);
+    const struct value *clusters_on_use =
+        build_object(a, "enable_deferred_cluster_creation", value_new_bool(a, true), NULL);
     return yaml_text(
-        a,
-        build_object(
-            a, "node", build_object(a, "id", value_new_string(a, uuid), NULL), "admin", admin(a),
-            "deferred_stat_options", deferred, "layered_runtime", runtime(a), "overload_manager",
-            overload_manager(a), "dynamic_resources", dynamic_resources(a, o), "static_resources",
-            build_object(a, "clusters", build_array(a, controller_cluster(a, o), NULL), NULL),
-            NULL));
+        a, build_object(a, "node", build_object(a, "id", value_new_string(a, uuid), NULL), "admin",
+                        admin(a), "stats_config", stats_config(a), "deferred_stat_options",
+                        deferred, "cluster_manager", clusters_on_use, "layered_runtime", runtime(a),
+                        "overload_manager", overload_manager(a), "dynamic_resources",
+                        dynamic_resources(a, o), "static_resources",
+                        build_object(a, "listeners", listeners->array.len > 0 ? listeners : NULL,
+                                     "clusters", clusters, NULL),
+                        NULL));
 }
 
 static const struct value *file_at(struct arena *a, const char *name)
@@ -220,26 +265,65 @@ static const struct value *blob_text(struct arena *a, const struct blob *b)
     return value_new_string(a, blob_str(b));
 }
 
-struct value *inject_bootstrap_secret(struct arena *a, struct str namespace, struct str uuid,
-                                      const struct cert *cert, const struct inject_options *o)
+/* Until its pod is there and takes over, what makes the pod owns its Secret: those of pods that
+ * were refused after all go with it. */
+static const struct value *owners_of(struct arena *a, const struct value *pod)
 {
+    const struct value *owners = value_at(pod, "metadata.ownerReferences");
+    for (size_t i = 0; i < value_len(owners); i++) {
+        const struct value *o = &owners->array.at[i];
+        if (value_bool_at(o, "controller") && value_string_at(o, "uid").len > 0) {
+            return build_array(a,
+                               build_object(a, "apiVersion", value_member(o, "apiVersion"), "kind",
+                                            value_member(o, "kind"), "name",
+                                            value_member(o, "name"), "uid", value_member(o, "uid"),
+                                            NULL),
+                               NULL);
+        }
+    }
+    return NULL;
+}
+
+int inject_bootstrap_secret(struct arena *a, const struct value *pod, const struct pod *decoded,
+                            struct str uuid, const struct cert *cert,
+                            const struct inject_options *o, struct value **ret, struct err *e)
+{
+    struct probe_plan probes;
+    if (probes_plan(a, pod, decoded, o, &probes, e) < 0) {
+        return -1;
+    }
     const struct value *labels =
         build_object(a, "app.kubernetes.io/name", build_text(a, "openservicemesh.io"),
                      "app.kubernetes.io/instance", build_text(a, o->mesh_name),
                      "app.kubernetes.io/version", build_text(a, OSM_VERSION), NULL);
     const struct value *metadata =
         build_object(a, "name", value_new_stringf(a, BOOTSTRAP_SECRET_PREFIX "%.*s", STR_ARG(uuid)),
-                     "namespace", value_new_string(a, namespace), "labels", labels, NULL);
+                     "namespace", value_new_string(a, decoded->object.meta.namespace), "labels",
+                     labels, "ownerReferences", owners_of(a, pod), NULL);
     struct value *certificate = build_object(a, "certificate_chain", file_at(a, "sds_cert.pem"),
                                              "private_key", file_at(a, "sds_key.pem"), NULL);
     const struct value *data = build_object(
-        a, "bootstrap.yaml", bootstrap(a, uuid, o), "tls_certificate_sds_secret.yaml",
+        a, "bootstrap.yaml", bootstrap(a, uuid, &probes, o), "tls_certificate_sds_secret.yaml",
         sds_document(a, "tls_sds", "tls_certificate", certificate),
         "validation_context_sds_secret.yaml", validation_document(a, o), "cacert.pem",
         blob_text(a, cert->ca), "sds_cert.pem", blob_text(a, cert->chain), "sds_key.pem",
         blob_text(a, cert->private_key), "signing_issuer_id", blob_text(a, cert->issuer_id),
         "validating_issuer_id", blob_text(a, cert->issuer_id), NULL);
-    return build_object(a, "apiVersion", build_text(a, "v1"), "kind", build_text(a, "Secret"),
+    *ret = build_object(a, "apiVersion", build_text(a, "v1"), "kind", build_text(a, "Secret"),
                         "metadata", metadata, "type", build_text(a, "Opaque"), "stringData", data,
                         NULL);
+    return 0;
+}
+
+static const struct value *encoded(struct arena *a, const struct blob *b)
+{
+    return value_new_string(a, base64_encode(a, blob_str(b)));
+}
+
+struct value *inject_bootstrap_renewal(struct arena *a, const struct cert *cert)
+{
+    const struct value *issuer = encoded(a, cert->issuer_id);
+    return build_object(a, "cacert.pem", encoded(a, cert->ca), "sds_cert.pem",
+                        encoded(a, cert->chain), "sds_key.pem", encoded(a, cert->private_key),
+                        "signing_issuer_id", issuer, "validating_issuer_id", issuer, NULL);
 }

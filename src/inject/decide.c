@@ -5,28 +5,35 @@
 #include "inject/inject.h"
 #include "inject/names.h"
 
-/* The switch in annotations: 1 on, 0 off, -1 error; `otherwise` when it is absent. */
-static int switch_read(const struct pairs *annotations, const char *what, struct str title,
-                       int otherwise, struct err *e)
+/* 1 on, 0 off, -1 neither. */
+static int switch_of(struct str text)
 {
     static const char *const on[] = {"enabled", "yes", "true"};
     static const char *const off[] = {"disabled", "no", "false"};
-    const struct str *text = pairs_find(annotations, ANNOTATION_INJECTION);
+    for (size_t i = 0; i < COUNT_OF(on); i++) {
+        if (str_is_nocase(text, on[i]) || str_is_nocase(text, off[i])) {
+            return str_is_nocase(text, on[i]);
+        }
+    }
+    return -1;
+}
+
+/* The switch in annotations: 1 on, 0 off, -1 error; `otherwise` when it is absent. */
+static int switch_read(const struct meta *meta, const char *kind, int otherwise, struct err *e)
+{
+    const struct str *text = pairs_find(&meta->annotations, ANNOTATION_INJECTION);
     if (!text) {
         return otherwise;
     }
-    for (size_t i = 0; i < COUNT_OF(on); i++) {
-        if (str_is_nocase(*text, on[i])) {
-            return 1;
-        }
-        if (str_is_nocase(*text, off[i])) {
-            return 0;
-        }
+    int on = switch_of(*text);
+    if (on >= 0) {
+        return on;
     }
     return err_set(e,
-                   "%s %.*s: annotation " ANNOTATION_INJECTION
+                   "%s %.*s%s%.*s: annotation " ANNOTATION_INJECTION
                    ": expected enabled, yes, true, disabled, no or false, found \"%.*s\"",
-                   what, STR_ARG(title), STR_ARG(*text));
+                   kind, STR_ARG(meta->namespace), meta->namespace.len > 0 ? "/" : "",
+                   STR_ARG(meta->name), STR_ARG(*text));
 }
 
 static bool namespace_in_mesh(const struct namespace *ns, const struct inject_options *o)
@@ -44,17 +51,29 @@ static bool namespace_in_mesh(const struct namespace *ns, const struct inject_op
            !pairs_find(&ns->object.meta.labels, LABEL_IGNORE);
 }
 
-int inject_wanted(const struct pod *pod, const struct namespace *ns, const struct inject_options *o,
-                  struct err *e)
+int inject_asked_for(const struct pod *pod, const struct namespace *ns,
+                     const struct inject_options *o, struct err *e)
 {
-    if (pod->spec.host_network || !namespace_in_mesh(ns, o)) {
+    if (!namespace_in_mesh(ns, o)) {
         return 0;
     }
-    int by_pod = switch_read(&pod->object.meta.annotations, "Pod", pod->object.meta.name, 2, e);
+    int by_pod = switch_read(&pod->object.meta, "Pod", 2, e);
     if (by_pod != 2) {
         return by_pod;
     }
-    return switch_read(&ns->object.meta.annotations, "Namespace", ns->object.meta.name, 0, e);
+    return switch_read(&ns->object.meta, "Namespace", 0, e);
+}
+
+int inject_wanted(const struct pod *pod, const struct namespace *ns, const struct inject_options *o,
+                  struct err *e)
+{
+    return pod->spec->host_network ? 0 : inject_asked_for(pod, ns, o, e);
+}
+
+bool inject_metrics_wanted(const struct namespace *ns)
+{
+    const struct str *text = pairs_find(&ns->object.meta.annotations, ANNOTATION_METRICS);
+    return text && switch_of(*text) == 1;
 }
 
 void inject_uuid(char out[37])

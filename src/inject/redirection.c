@@ -15,8 +15,9 @@
 
 /* The multiport match of iptables takes this many. */
 enum { MULTIPORT_MAX = 15 };
-/* Address ranges of one list; each becomes a rule that every new connection passes. */
-enum { CIDRS_MAX = 1024 };
+/* Address ranges of one list, and interfaces; each becomes a rule that every new connection passes.
+ */
+enum { CIDRS_MAX = 1024, INTERFACES_MAX = 256 };
 enum { PORT_MAX = 65535 };
 /* All ports excluded both ways, for two address families, and the ranges. */
 #define RULES_BYTES_MAX (4u << 20)
@@ -31,7 +32,7 @@ struct cidrs {
 };
 
 struct ports {
-    bool set[PORT_MAX + 1];
+    uint64_t set[(PORT_MAX + 1) / 64];
 };
 
 struct rules {
@@ -39,7 +40,13 @@ struct rules {
     struct cidrs excluded, included;
     const struct strs *interfaces;
     bool pod_ip;
+    bool grpc; /* probes have ports */
 };
+
+static void ports_add(struct ports *ports, int64_t port)
+{
+    ports->set[(port & PORT_MAX) / 64] |= UINT64_C(1) << (port & 63);
+}
 
 static bool cidr_parse(struct str s, struct cidr *ret)
 {
@@ -74,7 +81,7 @@ static int add_port(struct ports *ports, struct str entry, struct err *e)
     if (!str_int(entry, 1, PORT_MAX, &port)) {
         return bad_entry(e, "a comma-separated list of ports from 1 to 65535", entry);
     }
-    ports->set[port] = true;
+    ports_add(ports, port);
     return 0;
 }
 
@@ -142,26 +149,54 @@ static bool interface_ok(struct str s)
     return s.ptr[0] != '-';
 }
 
+static int check_interfaces(const struct strs *list, struct err *e)
+{
+    static const char field[] = "MeshConfig: spec.traffic.networkInterfaceExclusionList";
+    if (list->len > INTERFACES_MAX) {
+        return err_set(e, "%s: expected at most %d network interfaces, found %zu", field,
+                       INTERFACES_MAX, list->len);
+    }
+    for (size_t i = 0; i < list->len; i++) {
+        if (!interface_ok(list->at[i])) {
+            return err_set(e, "%s: expected the name of a network interface, found \"%.*s\"", field,
+                           STR_ARG(list->at[i]));
+        }
+    }
+    return 0;
+}
+
+static bool probes_grpc(const struct container *c)
+{
+    return (c->liveness && c->liveness->grpc) || (c->readiness && c->readiness->grpc) ||
+           (c->startup && c->startup->grpc);
+}
+
+static bool has_grpc_probe(const struct pod *pod)
+{
+    bool found = false;
+    for (size_t i = 0; i < pod->spec->containers.len; i++) {
+        found = found || probes_grpc(&pod->spec->containers.at[i]);
+    }
+    for (size_t i = 0; i < pod->spec->init_containers.len; i++) {
+        found = found || probes_grpc(&pod->spec->init_containers.at[i]);
+    }
+    return found;
+}
+
 static int rules_gather(struct rules *r, const struct pod *pod, const struct mesh_config *c,
                         struct err *e)
 {
     for (size_t i = 0; i < c->traffic.inbound_port_exclusions.len; i++) {
-        r->in.set[c->traffic.inbound_port_exclusions.at[i] & PORT_MAX] = true;
+        ports_add(&r->in, c->traffic.inbound_port_exclusions.at[i]);
     }
     for (size_t i = 0; i < c->traffic.outbound_port_exclusions.len; i++) {
-        r->out.set[c->traffic.outbound_port_exclusions.at[i] & PORT_MAX] = true;
-    }
-    for (size_t i = 0; i < c->traffic.interface_exclusions.len; i++) {
-        if (!interface_ok(c->traffic.interface_exclusions.at[i])) {
-            return err_set(e,
-                           "MeshConfig: spec.traffic.networkInterfaceExclusionList: expected the "
-                           "name of a network interface, found \"%.*s\"",
-                           STR_ARG(c->traffic.interface_exclusions.at[i]));
-        }
+        ports_add(&r->out, c->traffic.outbound_port_exclusions.at[i]);
     }
     r->interfaces = &c->traffic.interface_exclusions;
     r->pod_ip = str_is(c->sidecar.local_proxy_mode, "PodIP");
-    if (add_annotation(pod, ANNOTATION_IN_PORTS, &r->in, NULL, e) < 0 ||
+    r->grpc = has_grpc_probe(pod);
+    if (check_interfaces(r->interfaces, e) < 0 ||
+        add_annotation(pod, ANNOTATION_IN_PORTS, &r->in, NULL, e) < 0 ||
         add_annotation(pod, ANNOTATION_OUT_PORTS, &r->out, NULL, e) < 0 ||
         add_annotation(pod, ANNOTATION_OUT_EXCLUDED, NULL, &r->excluded, e) < 0 ||
         add_annotation(pod, ANNOTATION_OUT_INCLUDED, NULL, &r->included, e) < 0 ||
@@ -179,7 +214,12 @@ static void put_ports(struct buf *out, const char *chain, const struct ports *po
 {
     int n = 0;
     for (int port = 1; port <= PORT_MAX; port++) {
-        if (!ports->set[port]) {
+        uint64_t rest = ports->set[port / 64] >> (port & 63);
+        if (rest == 0) {
+            port |= 63; /* none is left of these 64 */
+            continue;
+        }
+        if (!(rest & 1)) {
             continue;
         }
         if (n % MULTIPORT_MAX == 0) {
@@ -204,6 +244,10 @@ static void put_inbound(struct buf *out, const struct rules *r)
     for (int port = PORT_PROBES_FIRST; port <= PORT_PROBES_LAST; port++) {
         buf_printf(out, "-A OSM_PROXY_INBOUND -p tcp --dport %d -j RETURN\n", port);
     }
+    if (r->grpc) {
+        buf_printf(out, "-A OSM_PROXY_INBOUND -p tcp --dport %d:%d -j RETURN\n", PORT_GRPC_FIRST,
+                   PORT_GRPC_LAST);
+    }
     buf_addz(out, "-A OSM_PROXY_INBOUND -p tcp -j OSM_PROXY_IN_REDIRECT\n");
 }
 
@@ -214,7 +258,12 @@ static void put_outbound(struct buf *out, const struct rules *r, bool v6)
     buf_printf(out, "-A OSM_PROXY_OUT_REDIRECT -p tcp -j REDIRECT --to-port %d\n", PORT_OUTBOUND);
     buf_printf(out, "-A OSM_PROXY_OUT_REDIRECT -p tcp --dport %d -j ACCEPT\n", PORT_ADMIN);
     if (r->pod_ip && !v6) {
-        /* $POD_IP is set by the kubelet from status.podIP, not by the pod's author. */
+        /* $POD_IP is set by the kubelet from status.podIP, not by the pod's author. The sidecar's
+         * admin page is on the loopback address only. */
+        buf_printf(out,
+                   "-A OSM_PROXY_OUTBOUND -p tcp -o lo -d %s --dport %d -m owner --uid-owner %d -j "
+                   "RETURN\n",
+                   lo, PORT_ADMIN, user);
         buf_printf(out,
                    "-A OSM_PROXY_OUTBOUND -p tcp -o lo -d %s -m owner --uid-owner %d -j DNAT "
                    "--to-destination $POD_IP\n",
@@ -247,7 +296,10 @@ static void put_outbound(struct buf *out, const struct rules *r, bool v6)
 }
 
 /* Declaring a chain to iptables-restore empties it, so chains are safe to write twice; the jumps
- * from the built-in chains, which hold others' rules, are added only when they are missing. */
+ * from the built-in chains, which hold others' rules, are added only when they are missing.
+ * Connections that are older than the rules, such as that of the sidecar to osm-controller, are new
+ * to the kernel's tracking with their next packet, and an answer looks like a call from outside:
+ * only what opens a connection is redirected. */
 static void put_table(struct buf *out, const struct rules *r, bool v6)
 {
     const char *tool = v6 ? "ip6tables" : "iptables";
@@ -263,8 +315,8 @@ static void put_table(struct buf *out, const struct rules *r, bool v6)
     put_inbound(out, r);
     put_outbound(out, r, v6);
     buf_addz(out, "COMMIT\nEOF\n");
-    static const char *const jumps[] = {"PREROUTING -p tcp -j OSM_PROXY_INBOUND",
-                                        "OUTPUT -p tcp -j OSM_PROXY_OUTBOUND"};
+    static const char *const jumps[] = {"PREROUTING -p tcp --syn -j OSM_PROXY_INBOUND",
+                                        "OUTPUT -p tcp --syn -j OSM_PROXY_OUTBOUND"};
     for (size_t i = 0; i < COUNT_OF(jumps); i++) {
         buf_printf(out, "%s -t nat -C %s 2>/dev/null || %s -t nat -A %s\n", tool, jumps[i], tool,
                    jumps[i]);
@@ -282,7 +334,12 @@ int inject_redirection(struct arena *a, const struct pod *pod, const struct inje
         buf_addz(&out, "set -e\n");
         put_table(&out, r, false);
         if (o->ipv6) {
+            /* Where ip6tables doesn't work it isn't needed by a pod without an IPv6 address; one
+             * that has an address, and can't redirect it, doesn't start. */
+            buf_addz(&out, "if ip6tables -t nat -S OUTPUT >/dev/null 2>&1 || "
+                           "grep -qv -e ' lo$' -e '^fe80' /proc/net/if_inet6 2>/dev/null; then\n");
             put_table(&out, r, true);
+            buf_addz(&out, "fi\n");
         }
         ASSERT(!buf_full(&out));
         *ret = arena_str(a, buf_str(&out));

@@ -20,7 +20,27 @@ static const char *const tls_versions[] = {"TLS_AUTO", "TLSv1_0", "TLSv1_1",
 static const char *const proxy_modes[] = {"Localhost", "PodIP", NULL};
 static const char *const key_algorithms[] = {"ECDSA-P256", "RSA", NULL};
 
+static const char *const sidecar_modes[] = {"auto", "native", "container", NULL};
+
+static const struct field quantity_item = {"", FIELD_STRING, .format = &format_quantity};
+
+struct resources {
+    struct pairs limits, requests;
+};
+
+static const struct field resources_fields[] = {
+    {"limits", FIELD_MAP, AT(resources, limits), FIELD_NUMBERS, .item = &quantity_item,
+     .help = "The most that a sidecar may use, by resource."},
+    {"requests", FIELD_MAP, AT(resources, requests), FIELD_NUMBERS, .item = &quantity_item,
+     .help = "What is set aside for a sidecar, by resource."},
+    FIELDS_END,
+};
+
 static const struct field sidecar_fields[] = {
+    {"mode", FIELD_ENUM, AT(mesh_config, sidecar.mode), .words = sidecar_modes, .initial = "auto",
+     .help = "How sidecars are put into pods: native, as init containers that go on running "
+             "(Kubernetes 1.29 and later); container, beside the others; auto, native where the "
+             "server has it."},
     {"enablePrivilegedInitContainer", FIELD_BOOL,
      AT(mesh_config, sidecar.enable_privileged_init_container),
      .help = "Run the init container privileged instead of with the capability NET_ADMIN."},
@@ -46,8 +66,8 @@ static const struct field sidecar_fields[] = {
     {"localProxyMode", FIELD_STRING, AT(mesh_config, sidecar.local_proxy_mode),
      .words = proxy_modes, .initial = "Localhost",
      .help = "Address at which a sidecar calls its application."},
-    {"resources", FIELD_RAW, AT(mesh_config, sidecar.resources),
-     .help = "Resource requests and limits of sidecars."},
+    {"resources", FIELD_RAW, AT(mesh_config, sidecar.resources), .fields = resources_fields,
+     .size = sizeof(struct resources), .help = "Resource requests and limits of sidecars."},
     FIELDS_END,
 };
 
@@ -101,7 +121,7 @@ static const struct field observability_fields[] = {
     {"osmLogLevel", FIELD_STRING, AT(mesh_config, observability.log_level), .words = osm_levels,
      .initial = "info", .help = "Log level of the control plane."},
     {"enableDebugServer", FIELD_BOOL, AT(mesh_config, observability.enable_debug_server),
-     .help = "Serve debug pages on port 9092."},
+     .help = "Serve debug pages within the controller's pod, on port 9092."},
     {"tracing", FIELD_STRUCT, 0, .fields = tracing_fields, .help = "Distributed tracing."},
     FIELDS_END,
 };
@@ -142,11 +162,10 @@ static const struct field certificate_fields[] = {
 
 static const struct field feature_fields[] = {
     FLAG("enableWASMStats", wasm_stats, "Metrics of calls between workloads."),
-    FLAG("enableEgressPolicy", egress_policy, "Has no effect; Egress objects always count."),
+    FLAG("enableEgressPolicy", egress_policy, "Has no effect."),
     FLAG("enableSnapshotCacheMode", snapshot_cache_mode, "Has no effect."),
     FLAG("enableAsyncProxyServiceMapping", async_proxy_service_mapping, "Has no effect."),
-    FLAG("enableIngressBackendPolicy", ingress_backend_policy,
-         "Has no effect; IngressBackend objects always count."),
+    FLAG("enableIngressBackendPolicy", ingress_backend_policy, "Has no effect."),
     FLAG("enableEnvoyActiveHealthChecks", envoy_active_health_checks,
          "Sidecars check the endpoints that they call."),
     FLAG("enableRetryPolicy", retry_policy, "Retry objects count."),
@@ -168,7 +187,7 @@ static const struct field spec_fields[] = {
 
 const struct field mesh_config_fields[] = {
     DOCUMENT_HEAD,
-    {"spec", FIELD_STRUCT, 0, .fields = spec_fields},
+    {"spec", FIELD_STRUCT, 0, .fields = spec_fields, .help = "Settings."},
     FIELDS_END,
 };
 
@@ -219,9 +238,7 @@ static void check_effect(struct decode *d, const struct value *doc, const struct
         bool on;
         const char *path;
     } without[] = {
-        {c->observability.enable_debug_server, "spec.observability.enableDebugServer"},
         {c->observability.tracing.enable, "spec.observability.tracing.enable"},
-        {c->certificate.ingress_gateway.present, "spec.certificate.ingressGateway"},
         {c->features.retry_policy, "spec.featureFlags.enableRetryPolicy"},
         {c->features.mesh_root_certificate, "spec.featureFlags.enableMeshRootCertificate"},
         {c->features.multicluster_mode, "spec.featureFlags.enableMulticlusterMode"},

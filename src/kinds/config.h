@@ -1,14 +1,19 @@
-/* OSM's own kinds: MeshConfig v1alpha2, whole. Defaults are those of the CRD and the chart. */
+/* OSM's own kinds: MeshConfig v1alpha2 and v1alpha1 (a subset), whole. Defaults are those of the
+ * CRD and the chart. */
 #ifndef OSM_KINDS_CONFIG_H
 #define OSM_KINDS_CONFIG_H
 
 #include "kinds/object.h"
 
 enum key_algorithm { KEY_ECDSA_P256, KEY_RSA };
+/* How a sidecar is put into a pod: as an init container that goes on running (Kubernetes 1.29), or
+ * as a container beside the others. Auto: the first where the server has it. */
+enum sidecar_mode { SIDECAR_MODE_AUTO, SIDECAR_MODE_NATIVE, SIDECAR_MODE_CONTAINER };
 
 struct mesh_config {
     struct object object;
     struct {
+        enum sidecar_mode mode;
         bool enable_privileged_init_container;
         struct str log_level; /* "error" by default */
         struct str envoy_image, envoy_windows_image, init_container_image;

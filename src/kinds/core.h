@@ -111,12 +111,20 @@ struct pod_spec {
     LIST(struct host_alias) host_aliases;
 };
 
+/* The ports of one. */
+struct pod_container {
+    LIST(struct container_port) ports;
+};
+
 struct pod {
     struct object object;
-    struct pod_spec spec;
-    struct str phase, pod_ip; /* status */
+    struct str service_account; /* "default" by default */
+    struct str phase, pod_ip;   /* status */
     struct strs pod_ips;
-    bool ready; /* condition Ready is True */
+    LIST(struct pod_container) containers;
+    bool host_network;
+    bool ready;            /* condition Ready is True */
+    struct pod_spec *spec; /* all of it; NULL in what object_decode_slim reads */
 };
 
 /* The template of a workload. raw: the template's document, from which pods are made. */

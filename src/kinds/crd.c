@@ -27,37 +27,68 @@ static struct value *names(struct arena *a, const struct kind_row *row)
 static struct value *schema(struct arena *a, const struct kind_row *row)
 {
     struct value *v = value_new(a, VALUE_OBJECT);
-    value_set(a, v, "openAPIV3Schema", fields_schema(a, row->fields));
+    struct value *s = fields_schema(a, row->fields, row->rules);
+    if (row->help) {
+        value_set(a, s, "description", text(a, row->help));
+    }
+    if (row->status) {
+        struct value *properties = value_ensure(a, s, "properties", VALUE_OBJECT);
+        value_set(a, properties, "status", fields_schema(a, row->status, NULL));
+    }
+    value_set(a, v, "openAPIV3Schema", s);
     return v;
 }
 
-static struct value *column(struct arena *a, const struct kind_row *row)
+static struct value *columns(struct arena *a, const struct kind_row *row)
 {
-    struct value *v = value_new(a, VALUE_OBJECT), *list = value_new(a, VALUE_ARRAY);
-    value_set(a, v, "name", text(a, row->column));
-    value_set(a, v, "type", text(a, "string"));
-    value_set(a, v, "jsonPath", text(a, row->column_path));
-    value_push(a, list, v);
+    struct value *list = value_new(a, VALUE_ARRAY);
+    for (const struct kind_column *c = row->columns; c->name; c++) {
+        struct value *v = value_new(a, VALUE_OBJECT);
+        value_set(a, v, "name", text(a, c->name));
+        value_set(a, v, "type", text(a, c->type));
+        value_set(a, v, "jsonPath", text(a, c->path));
+        if (c->help) {
+            value_set(a, v, "description", text(a, c->help));
+        }
+        value_push(a, list, v);
+    }
     return list;
 }
 
-static struct value *version(struct arena *a, const struct kind_row *row, const char *name,
-                             bool storage, bool former)
+static struct value *version(struct arena *a, const struct kind_row *row, const char *name)
 {
     struct value *v = value_new(a, VALUE_OBJECT);
     value_set(a, v, "name", text(a, name));
     value_set(a, v, "served", value_new_bool(a, true));
-    value_set(a, v, "storage", value_new_bool(a, storage));
-    if (former) {
+    value_set(a, v, "storage", value_new_bool(a, name == row->info.versions[0]));
+    if (row->deprecated_version && str_is(str_of(name), row->deprecated_version)) {
         value_set(a, v, "deprecated", value_new_bool(a, true));
         value_set(a, v, "deprecationWarning",
                   value_new_stringf(a, "%s/%s %s is deprecated; use %s/%s", row->info.group, name,
                                     row->info.name, row->info.group, row->info.versions[0]));
     }
-    if (row->column) {
-        value_set(a, v, "additionalPrinterColumns", column(a, row));
+    if (row->columns) {
+        value_set(a, v, "additionalPrinterColumns", columns(a, row));
+    }
+    if (row->status) {
+        struct value *subresources = value_new(a, VALUE_OBJECT);
+        value_set(a, subresources, "status", value_new(a, VALUE_OBJECT));
+        value_set(a, v, "subresources", subresources);
     }
     value_set(a, v, "schema", schema(a, row));
+    return v;
+}
+
+/* Nobody reads or writes it, so what it looked like needn't be said. */
+static struct value *unserved_version(struct arena *a, struct str name)
+{
+    struct value *v = value_new(a, VALUE_OBJECT), *s = value_new(a, VALUE_OBJECT);
+    value_set(a, v, "name", value_new_string(a, name));
+    value_set(a, v, "served", value_new_bool(a, false));
+    value_set(a, v, "storage", value_new_bool(a, false));
+    value_set(a, s, "type", text(a, "object"));
+    value_set(a, s, "x-kubernetes-preserve-unknown-fields", value_new_bool(a, true));
+    value_set(a, value_ensure(a, v, "schema", VALUE_OBJECT), "openAPIV3Schema", s);
     return v;
 }
 
@@ -65,10 +96,13 @@ static struct value *versions(struct arena *a, const struct kind_row *row)
 {
     struct value *list = value_new(a, VALUE_ARRAY);
     for (size_t i = 0; i < COUNT_OF(row->info.versions) && row->info.versions[i]; i++) {
-        value_push(a, list, version(a, row, row->info.versions[i], i == 0, false));
+        value_push(a, list, version(a, row, row->info.versions[i]));
     }
-    if (row->former_version) {
-        value_push(a, list, version(a, row, row->former_version, false, true));
+    struct str name, rest = str_of(row->unserved_versions ? row->unserved_versions : "");
+    bool more = rest.len > 0;
+    while (more) {
+        more = str_cut(rest, ' ', &name, &rest);
+        value_push(a, list, unserved_version(a, name));
     }
     return list;
 }

@@ -3,49 +3,54 @@
 
 #include <stdlib.h>
 
+#include "kinds/own_names.h"
 #include "kinds/row.h"
+
+static const char *const common_keys[] = {
+    "app",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/version",
+    "endpointslice.kubernetes.io/managed-by",
+    "helm.sh/chart",
+    "kubernetes.io/service-name",
+    "openservicemesh.io/monitored-by",
+    "openservicemesh.io/sidecar-injection",
+    "osm-proxy-uuid",
+    "pod-template-hash",
+    "prometheus.io/scrape",
+    "version",
+    NULL,
+};
 
 const struct field meta_fields[] = {
     {"name", FIELD_STRING, AT(meta, name)},
     {"namespace", FIELD_STRING, AT(meta, namespace), .format = &format_dns_label},
     {"uid", FIELD_STRING, AT(meta, uid)},
-    {"resourceVersion", FIELD_STRING, AT(meta, resource_version)},
-    {"labels", FIELD_MAP, AT(meta, labels), .key_format = &format_label_key,
+    {"labels", FIELD_MAP, AT(meta, labels), .key_format = &format_label_key, .common = common_keys,
      .item = &(const struct field){"", FIELD_STRING, .format = &format_label_value}},
-    {"annotations", FIELD_MAP, AT(meta, annotations), .key_format = &format_annotation_key},
-    IGNORED("creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers "
-            "generateName generation managedFields ownerReferences selfLink"),
+    {"annotations", FIELD_MAP, AT(meta, annotations), .key_format = &format_annotation_key,
+     .common = common_keys},
+    {"creationTimestamp", FIELD_STRING, AT(meta, created)},
+    IGNORED("deletionGracePeriodSeconds deletionTimestamp finalizers "
+            "generateName generation managedFields ownerReferences resourceVersion selfLink"),
     FIELDS_END,
 };
 
-/* Decided apart: resourceVersion changes with every write, and uid alone makes another object. */
 static const struct field hashed_fields[] = {
     {"name", FIELD_STRING, AT(meta, name)},
     {"namespace", FIELD_STRING, AT(meta, namespace)},
     {"uid", FIELD_STRING, AT(meta, uid)},
+    {"creationTimestamp", FIELD_STRING, AT(meta, created)},
     {"labels", FIELD_MAP, AT(meta, labels)},
     {"annotations", FIELD_MAP, AT(meta, annotations)},
-    {"ownerKind", FIELD_STRING, AT(meta, owner_kind)},
-    {"ownerName", FIELD_STRING, AT(meta, owner_name)},
     FIELDS_END,
 };
 
 uint64_t meta_hash(const struct meta *m)
 {
     return fields_hash(hashed_fields, m);
-}
-
-static void find_owner(struct decode *d, const struct value *owners, struct meta *m)
-{
-    for (size_t i = 0; owners && owners->type == VALUE_ARRAY && i < owners->array.len; i++) {
-        const struct value *o = &owners->array.at[i];
-        const struct value *controller = value_member(o, "controller");
-        if (controller && controller->type == VALUE_BOOL && controller->boolean) {
-            m->owner_kind = arena_str(d->arena, value_string_at(o, "kind"));
-            m->owner_name = arena_str(d->arena, value_string_at(o, "name"));
-            return;
-        }
-    }
 }
 
 /* kubectl keeps a copy of the whole manifest here, which would double what we hold. */
@@ -58,6 +63,19 @@ static void drop_copy(struct pairs *annotations)
         }
     }
     annotations->len = n;
+}
+
+struct place {
+    struct decode *decode;
+    const struct value *doc;
+};
+
+static void warn_of_name(void *arg, struct str key, bool label, struct str problem)
+{
+    const struct place *at = arg;
+    struct str path = arena_printf(at->decode->arena, "metadata.%s[\"%.*s\"]",
+                                   label ? "labels" : "annotations", STR_ARG(key));
+    decode_warning(at->decode, at->doc, path.ptr, "%.*s", STR_ARG(problem));
 }
 
 void meta_decode(struct decode *d, const struct value *doc, const struct kind_row *row,
@@ -92,8 +110,9 @@ void meta_decode(struct decode *d, const struct value *doc, const struct kind_ro
                        row->info.name);
         m->namespace = STR("");
     }
-    find_owner(d, value_at(doc, "metadata.ownerReferences"), m);
     drop_copy(&m->annotations);
+    struct place at = {d, doc};
+    own_names_check(d->arena, (enum kind)(row - kind_rows), m, warn_of_name, &at);
 }
 
 static int by_key(const void *key, const void *pair)

@@ -6,6 +6,7 @@
 #include "kinds/core.h"
 #include "kinds/meta.h"
 #include "kinds/row.h"
+#include "kinds/slim.h"
 
 struct object *object_ref(struct object *o)
 {
@@ -38,7 +39,15 @@ struct reading {
     object_fn *each;
     void *arg;
     struct findings *findings;
+    bool slim;
+    bool single;  /* lists are refused */
+    size_t bytes; /* of an object's arena; 0: not known */
 };
+
+static const struct field *fields_of(const struct reading *r, const struct kind_row *row)
+{
+    return r->slim && row->slim ? row->slim : row->fields;
+}
 
 static void refuse(const struct reading *r, const struct value *at, const char *title,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -130,14 +139,11 @@ static void refuse_version(const struct reading *r, const char *title, const str
     for (size_t i = 0; i < COUNT_OF(row->info.versions) && row->info.versions[i]; i++) {
         buf_printf(&list, "%s\"%s%s%s\"", i ? " or " : "", group, slash, row->info.versions[i]);
     }
-    bool former = row->former_version && str_ends(found, row->former_version);
     const struct value *at = value_member(doc, "apiVersion");
-    refuse(r, at ? at : doc, title, "apiVersion: expected %.*s, found %s%.*s%s%s",
+    refuse(r, at ? at : doc, title, "apiVersion: expected %.*s, found %s%.*s%s",
            STR_ARG(buf_str(&list)), found.len ? "\"" : "nothing",
            (int)(found.len > 80 ? 80 : found.len), found.len ? found.ptr : "",
-           found.len ? "\"" : "",
-           former ? "; all fields of the old version exist in the new one, so change only this line"
-                  : "");
+           found.len ? "\"" : "");
 }
 
 /* For making pods: status and the managers' bookkeeping are nobody's input. */
@@ -175,9 +181,9 @@ static void point_to_template(struct object *o)
     }
 }
 
-static uint64_t object_hash(const struct object *o, const struct kind_row *row)
+static uint64_t object_hash(const struct object *o, const struct field *fields)
 {
-    uint64_t h = hash_mix(fields_hash(row->fields, o), meta_hash(&o->meta));
+    uint64_t h = hash_mix(fields_hash(fields, o), meta_hash(&o->meta));
     h = hash_mix(h, hash_mix(o->hash, hash_str(o->api_version)));
     return o->raw ? hash_mix(h, value_hash(value_member(o->raw, "spec"))) : h;
 }
@@ -202,12 +208,20 @@ bool object_is_deleted(const struct object *o)
     return text && str_is(*text, "true");
 }
 
-static void decode_content(struct decode *d, const struct kind_row *row, const struct value *doc,
-                           struct object *o)
+static void decode_content(struct decode *d, const struct field *fields, const struct kind_row *row,
+                           const struct value *doc, struct object *o)
 {
-    fields_decode(d, row->fields, doc, o);
+    fields_decode(d, fields, doc, o);
     if (row->finish) {
         row->finish(d, doc, o, d->errors == 0);
+    }
+    if (row->deprecated_version && str_ends(o->api_version, row->deprecated_version)) {
+        decode_warning(d, doc, "apiVersion",
+                       "is deprecated; all fields exist in \"%s/%s\", so change only this line",
+                       row->info.group, row->info.versions[0]);
+    }
+    if (row->no_effect && d->errors == 0 && !(row->as_is && row->as_is(o))) {
+        decode_warning(d, doc, "kind", "is accepted, but has no effect yet");
     }
 }
 
@@ -215,7 +229,7 @@ static struct object *decode_object(const struct reading *r, const struct kind_r
                                     const struct value *doc, const char *title,
                                     struct str api_version)
 {
-    struct arena *a = arena_new(row->size + 512);
+    struct arena *a = arena_new(r->bytes ? r->bytes : row->size + 512);
     struct object *o = arena_alloc(a, row->size);
     ref_init(&o->ref);
     o->kind = (enum kind)(row - kind_rows);
@@ -228,17 +242,17 @@ static struct object *decode_object(const struct reading *r, const struct kind_r
     meta_decode(&d, doc, row, &o->meta);
     bool deleted = object_is_deleted(o);
     if (!deleted) {
-        decode_content(&d, row, doc, o);
+        decode_content(&d, fields_of(r, row), row, doc, o);
     }
     sort_by_line(r->findings, before);
     if (d.errors) {
         return object_unref(o);
     }
-    if (row->keep_raw && !deleted) {
+    if (row->keep_raw && !deleted && !r->slim) {
         o->raw = keep_document(a, doc);
         point_to_template(o);
     }
-    o->hash = object_hash(o, row);
+    o->hash = object_hash(o, fields_of(r, row));
     return o;
 }
 
@@ -253,6 +267,10 @@ static int decode_list(const struct reading *r, const struct value *doc, struct 
                        struct str api_version, int depth)
 {
     const struct value *items = value_member(doc, "items");
+    if (r->single) {
+        refuse(r, doc, NULL, "kind: expected one object, found a list");
+        return -1;
+    }
     if (!items || items->type == VALUE_NULL) {
         return 0;
     }
@@ -320,7 +338,7 @@ static int decode_document(const struct reading *r, const struct value *doc, str
 int object_decode(const struct value *doc, const char *file, object_fn *each, void *arg,
                   struct findings *f)
 {
-    struct reading r = {file, each, arg, f};
+    struct reading r = {.file = file, .each = each, .arg = arg, .findings = f};
     return decode_document(&r, doc, STR(""), STR(""), 0);
 }
 
@@ -341,4 +359,61 @@ int objects_read(struct str text, const char *file, object_fn *each, void *arg, 
         }
     }
     return result;
+}
+
+static void take_object(void *arg, struct object *o)
+{
+    *(struct object **)arg = o;
+}
+
+static struct object *decode_one(const struct value *doc, enum kind kind, bool slim, size_t bytes,
+                                 struct findings *f)
+{
+    struct object *o = NULL;
+    struct reading r = {.each = take_object,
+                        .arg = &o,
+                        .findings = f,
+                        .slim = slim,
+                        .single = true,
+                        .bytes = bytes};
+    if (decode_document(&r, doc, STR(""), STR(""), 0) < 0) {
+        return NULL;
+    }
+    if (o->kind != kind) {
+        refuse(&r, doc, object_title(o->arena, o).ptr, "kind: expected \"%s\", found \"%s\"",
+               kind_rows[kind].info.name, kind_rows[o->kind].info.name);
+        return object_unref(o);
+    }
+    return o;
+}
+
+struct object *object_decode_one(const struct value *doc, enum kind kind, struct findings *f)
+{
+    return decode_one(doc, kind, false, 0, f);
+}
+
+int object_expect(const struct value *doc, enum kind kind, struct object **ret, struct err *e)
+{
+    AUTO(findings_done) struct findings found = {0};
+    struct object *o = object_decode_one(doc, kind, &found);
+    if (!o) {
+        return findings_err(&found, e);
+    }
+    *ret = o;
+    return 0;
+}
+
+struct object *object_decode_slim(const struct value *doc, enum kind kind, struct findings *f)
+{
+    AUTO(arena_free) struct arena *a = arena_new(2048);
+    AUTO(findings_done) struct findings again = {0};
+    const struct value *slim = doc->type == VALUE_OBJECT ? slim_document(a, doc, kind) : doc;
+    struct object *first = decode_one(slim, kind, true, 0, f);
+    if (!first) {
+        return NULL;
+    }
+    /* Once more, into the bytes that it needs. */
+    struct object *o = decode_one(slim, kind, true, arena_used(first->arena), &again);
+    object_unref(first);
+    return o;
 }

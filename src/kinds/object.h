@@ -26,6 +26,15 @@ enum kind {
     KIND_TCP_ROUTE,
     KIND_TRAFFIC_SPLIT,
     KIND_MESH_CONFIG,
+    KIND_MESH_ROOT_CERTIFICATE,
+    KIND_EXTENSION_SERVICE,
+    KIND_EGRESS,
+    KIND_INGRESS_BACKEND,
+    KIND_RETRY,
+    KIND_UPSTREAM_TRAFFIC_SETTING,
+    KIND_TELEMETRY,
+    KIND_SERVICE_EXPORT,
+    KIND_SERVICE_IMPORT,
     KIND_COUNT,
 };
 
@@ -54,9 +63,9 @@ bool pairs_selects(const struct pairs *selector, const struct pairs *labels);
 
 struct meta {
     struct str name, namespace; /* namespace empty for cluster-scoped kinds; "default" filled in */
-    struct str uid, resource_version;
+    struct str uid;
+    struct str created; /* RFC 3339 in UTC, so that texts sort by time; empty: not said */
     struct pairs labels, annotations;
-    struct str owner_kind, owner_name; /* the controlling ownerReference, may be empty */
 };
 
 struct object {
@@ -92,6 +101,11 @@ bool object_is_deleted(const struct object *o);
 typedef void object_fn(void *arg, struct object *o); /* takes the reference */
 int object_decode(const struct value *doc, const char *file, object_fn *each, void *arg,
                   struct findings *f);
+/* The object of a document that must be one of this kind, with its reference. NULL: refused, and an
+ * error finding says why. */
+struct object *object_decode_one(const struct value *doc, enum kind kind, struct findings *f);
+/* The same for callers whom only the first error concerns: it is `e`. */
+int object_expect(const struct value *doc, enum kind kind, struct object **ret, struct err *e);
 /* All documents of a YAML or JSON text. Returns -1 when any object was refused. */
 int objects_read(struct str text, const char *file, object_fn *each, void *arg, struct findings *f);
 
@@ -102,6 +116,9 @@ struct kind_info {
     bool namespaced;
 };
 const struct kind_info *kind_info(enum kind kind);
+/* The one to read from a cluster: the storage version may not show all fields. */
+const char *kind_newest_version(enum kind kind);
+bool kind_is_custom(enum kind kind); /* of ours or SMI's, not built in */
 /* The CustomResourceDefinition of a kind of ours or SMI's as a document; NULL for built-in kinds.
  */
 struct value *kind_crd(struct arena *a, enum kind kind);

@@ -252,7 +252,30 @@ static const struct field pod_status_fields[] = {
 
 const struct field pod_fields[] = {
     DOCUMENT_HEAD,
-    {"spec", FIELD_STRUCT, AT(pod, spec), FIELD_REQUIRED, .fields = pod_spec_fields},
+    {"spec", FIELD_POINTER, AT(pod, spec), FIELD_REQUIRED, .fields = pod_spec_fields,
+     .size = sizeof(struct pod_spec)},
+    {"status", FIELD_STRUCT, 0, .fields = pod_status_fields},
+    FIELDS_END,
+};
+
+/* Of a server's pods: what the mesh is made of, and no more. */
+static const struct field slim_container_fields[] = {
+    {"ports", FIELD_LIST, AT(pod_container, ports), .fields = container_port_fields,
+     .size = sizeof(struct container_port)},
+    FIELDS_END,
+};
+
+static const struct field slim_spec_fields[] = {
+    {"serviceAccountName", FIELD_STRING, AT(pod, service_account), .initial = "default"},
+    {"hostNetwork", FIELD_BOOL, AT(pod, host_network)},
+    {"containers", FIELD_LIST, AT(pod, containers), .fields = slim_container_fields,
+     .size = sizeof(struct pod_container)},
+    FIELDS_END,
+};
+
+const struct field pod_slim_fields[] = {
+    DOCUMENT_HEAD,
+    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = slim_spec_fields},
     {"status", FIELD_STRUCT, 0, .fields = pod_status_fields},
     FIELDS_END,
 };

@@ -106,10 +106,27 @@ static void spec_finish(struct decode *d, const struct value *doc, const char *p
     map_done(&r.containers, NULL);
 }
 
+/* What a mesh reads, from the whole. */
+static void take_spec(struct decode *d, struct pod *pod)
+{
+    const struct pod_spec *spec = pod->spec;
+    pod->service_account = spec->service_account_name;
+    pod->host_network = spec->host_network;
+    pod->containers.len = spec->containers.len;
+    pod->containers.at = arena_array(d->arena, spec->containers.len, sizeof(*pod->containers.at));
+    for (size_t i = 0; i < spec->containers.len; i++) {
+        pod->containers.at[i].ports.at = spec->containers.at[i].ports.at;
+        pod->containers.at[i].ports.len = spec->containers.at[i].ports.len;
+    }
+}
+
 void pod_finish(struct decode *d, const struct value *doc, struct object *o, bool clean)
 {
     struct pod *pod = (struct pod *)o;
-    spec_finish(d, doc, "spec", &pod->spec);
+    if (pod->spec) {
+        spec_finish(d, doc, "spec", pod->spec);
+        take_spec(d, pod);
+    }
     const struct value *conditions = value_at(doc, "status.conditions");
     for (size_t i = 0; conditions && conditions->type == VALUE_ARRAY && i < conditions->array.len;
          i++) {

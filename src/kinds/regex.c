@@ -377,4 +377,5 @@ static int check_format(struct str s, struct err *why)
     return regex_check(s, NULL, why);
 }
 
-const struct field_format format_regex = {"a regular expression (RE2)", NULL, check_format};
+const struct field_format format_regex = {"a regular expression (RE2)", NULL, check_format,
+                                          LIMIT_REGEX_BYTES};

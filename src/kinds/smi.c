@@ -45,7 +45,8 @@ static const struct field traffic_target_spec_fields[] = {
 
 const struct field traffic_target_fields[] = {
     DOCUMENT_HEAD,
-    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = traffic_target_spec_fields},
+    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = traffic_target_spec_fields,
+     .help = "Who may call whom, and what."},
     FIELDS_END,
 };
 
@@ -108,7 +109,8 @@ static const struct field http_route_group_spec_fields[] = {
 
 const struct field http_route_group_fields[] = {
     DOCUMENT_HEAD,
-    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = http_route_group_spec_fields},
+    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = http_route_group_spec_fields,
+     .help = "Conditions of HTTP calls."},
     FIELDS_END,
 };
 
@@ -137,7 +139,8 @@ static const struct field tcp_route_spec_fields[] = {
 
 const struct field tcp_route_fields[] = {
     DOCUMENT_HEAD,
-    {"spec", FIELD_STRUCT, 0, .fields = tcp_route_spec_fields},
+    {"spec", FIELD_STRUCT, 0, .fields = tcp_route_spec_fields,
+     .help = "Conditions of TCP connections."},
     FIELDS_END,
 };
 
@@ -166,15 +169,22 @@ static const struct field split_match_fields[] = {
      .help = "Kind of the group of matches."},
     {"name", FIELD_STRING, AT(split_match, name), FIELD_REQUIRED, .format = &format_dns_subdomain,
      .help = "Its name."},
-    IGNORED("apiGroup"),
+    {"apiGroup", FIELD_STRING, AT(split_match, api_group), .max = 253,
+     .help = "specs.smi-spec.io, or nothing."},
     FIELDS_END,
+};
+
+static const struct field_rule backends_rules[] = {
+    {"self.exists(b, b.weight > 0)", "expected at least one weight above 0"},
+    {"self.all(b, self.exists_one(c, c.service == b.service))", "expected each service once"},
+    {NULL},
 };
 
 static const struct field traffic_split_spec_fields[] = {
     {"service", FIELD_STRING, AT(traffic_split, service), FIELD_REQUIRED,
      .format = &format_dns_subdomain, .help = "The apex service: the one that clients call."},
-    {"backends", FIELD_LIST, AT(traffic_split, backends), FIELD_REQUIRED, .min = 1,
-     .fields = backend_fields, .size = sizeof(struct split_backend),
+    {"backends", FIELD_LIST, AT(traffic_split, backends), FIELD_REQUIRED, .min = 1, .max = 100,
+     .fields = backend_fields, .size = sizeof(struct split_backend), .rules = backends_rules,
      .help = "The services that the calls go to."},
     {"matches", FIELD_LIST, AT(traffic_split, matches), .fields = split_match_fields,
      .size = sizeof(struct split_match), .unique = "name",
@@ -184,7 +194,8 @@ static const struct field traffic_split_spec_fields[] = {
 
 const struct field traffic_split_fields[] = {
     DOCUMENT_HEAD,
-    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = traffic_split_spec_fields},
+    {"spec", FIELD_STRUCT, 0, FIELD_REQUIRED, .fields = traffic_split_spec_fields,
+     .help = "A service and those that its calls go to."},
     FIELDS_END,
 };
 

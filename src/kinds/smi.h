@@ -43,6 +43,7 @@ struct split_backend {
 };
 
 struct split_match {
+    struct str api_group;  /* may be empty */
     struct str kind, name; /* HTTPRouteGroup, same namespace */
 };
 

@@ -109,9 +109,3 @@ bool admin_ready(struct admin *a, int64_t now_ms)
     }
     return a->ready;
 }
-
-void admin_reset(struct admin *a)
-{
-    a->ready = false;
-    a->next_ms = 0;
-}

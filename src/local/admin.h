@@ -15,8 +15,6 @@ AUTO_DEFINE(struct admin, admin_free)
 
 /* Has Envoy all its first configuration? Asks in the background: call it again and again. */
 bool admin_ready(struct admin *a, int64_t now_ms);
-/* The sidecar was started anew: what was known doesn't count. */
-void admin_reset(struct admin *a);
 /* GET of "/path?query". */
 void admin_get(struct admin *a, const char *path, int64_t timeout_ms, http_done_fn *done,
                void *arg);

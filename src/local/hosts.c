@@ -43,10 +43,10 @@ static void put_headless(struct buf *out, const struct service_view *v, bool own
             continue;
         }
         if (v->ipv4) {
-            put_pod(out, s, own, &view->pod->spec, view->ip4);
+            put_pod(out, s, own, view->pod->spec, view->ip4);
         }
         if (v->ipv6 && view->ip6[0]) {
-            put_pod(out, s, own, &view->pod->spec, view->ip6);
+            put_pod(out, s, own, view->pod->spec, view->ip6);
         }
     }
 }
@@ -70,7 +70,7 @@ void hosts_write(struct buf *out, const struct pod_view *self, const struct serv
                  size_t n_services, const struct pod_view *pods, size_t n_pods)
 {
     const struct pod *pod = self->pod;
-    struct str host = pod->spec.hostname.len > 0 ? pod->spec.hostname : pod->object.meta.name;
+    struct str host = pod->spec->hostname.len > 0 ? pod->spec->hostname : pod->object.meta.name;
     buf_addz(out, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
     if (self->ip4[0]) {
         buf_printf(out, "%s %.*s\n", self->ip4, STR_ARG(host));

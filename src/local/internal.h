@@ -2,6 +2,8 @@
 #ifndef OSM_LOCAL_INTERNAL_H
 #define OSM_LOCAL_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "base/log.h"
 #include "cert/cert.h"
 #include "inject/inject.h"
@@ -40,6 +42,7 @@ struct runtime {
     struct store *store; /* what the user wrote: applied objects and manifests */
     struct dir_source *source;
     struct issuer *issuer;
+    struct stat root_seen; /* its file, as it was looked at last */
     struct publisher publisher;
     struct controller *process; /* osm-controller */
     struct http_server *http;
@@ -52,6 +55,11 @@ struct runtime {
     char *problem;       /* what the runtime itself suffers from, e.g. a full disk; NULL */
     struct map refusals; /* "Kind/ns/name" -> char *: why its pods can't be made */
 };
+
+/* The mesh's root, in the state folder: made when there is none. 0, or -1 with e. */
+int roots_load(struct runtime *r, struct err *e);
+/* Now and then: another root gives all sidecars another certificate. */
+void roots_follow(struct runtime *r);
 
 /* Something that others may see changed: publish it soon. */
 void runtime_changed(struct runtime *r);

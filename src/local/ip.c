@@ -12,16 +12,6 @@ struct ip ip_v4(uint32_t host_order)
     return ip;
 }
 
-bool ip_parse(const char *text, struct ip *ret)
-{
-    struct ip ip = {.family = strchr(text, ':') ? AF_INET6 : AF_INET};
-    if (inet_pton(ip.family, text, ip.bytes) != 1) {
-        return false;
-    }
-    *ret = ip;
-    return true;
-}
-
 const char *ip_text(const struct ip *ip, char out[IP_TEXT])
 {
     if (!inet_ntop(ip->family, ip->bytes, out, IP_TEXT)) {

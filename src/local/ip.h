@@ -13,7 +13,6 @@ struct ip {
 };
 
 struct ip ip_v4(uint32_t host_order);
-bool ip_parse(const char *text, struct ip *ret);
 const char *ip_text(const struct ip *ip, char out[IP_TEXT]);
 /* ip + n, in the last 32 bits. */
 struct ip ip_plus(const struct ip *ip, uint32_t n);

@@ -91,7 +91,7 @@ static int field_value(const struct launch_context *x, const struct pod *pod, st
         {"metadata.name", m->name},
         {"metadata.namespace", m->namespace},
         {"metadata.uid", m->uid},
-        {"spec.serviceAccountName", pod->spec.service_account_name},
+        {"spec.serviceAccountName", pod->spec->service_account_name},
         {"spec.nodeName", STR("localhost")},
         {"status.podIP", str_of(x->pod_ip)},
         {"status.podIPs", str_of(x->pod_ips)},
@@ -178,9 +178,9 @@ static char **c_strings(struct arena *a, const struct str *at, size_t len)
 
 static const struct volume *volume_find(const struct pod *pod, struct str name)
 {
-    for (size_t i = 0; i < pod->spec.volumes.len; i++) {
-        if (str_eq(pod->spec.volumes.at[i].name, name)) {
-            return &pod->spec.volumes.at[i];
+    for (size_t i = 0; i < pod->spec->volumes.len; i++) {
+        if (str_eq(pod->spec->volumes.at[i].name, name)) {
+            return &pod->spec->volumes.at[i];
         }
     }
     return NULL;
@@ -216,8 +216,9 @@ static int mounts_build(struct arena *a, const struct launch_context *x, const s
 static int user_build(const struct pod *pod, const struct container *c, struct process_options *ret,
                       struct err *e)
 {
-    int64_t uid = c->security.run_as_user >= 0 ? c->security.run_as_user : pod->spec.run_as_user;
-    int64_t gid = c->security.run_as_group >= 0 ? c->security.run_as_group : pod->spec.run_as_group;
+    int64_t uid = c->security.run_as_user >= 0 ? c->security.run_as_user : pod->spec->run_as_user;
+    int64_t gid =
+        c->security.run_as_group >= 0 ? c->security.run_as_group : pod->spec->run_as_group;
     ret->uid = uid >= 0 ? (uid_t)uid : 0;
     ret->gid = gid >= 0 ? (gid_t)gid : ret->uid;
     ret->capabilities = c->security.privileged ? ~0ull : PROCESS_CAPABILITIES;

@@ -115,8 +115,8 @@ int64_t objects_target_port(const struct service_port *port, const struct pod *p
     if (port->target_port.name.len == 0) {
         return port->target_port.number ? port->target_port.number : port->port;
     }
-    for (size_t i = 0; i < pod->spec.containers.len; i++) {
-        const struct container *c = &pod->spec.containers.at[i];
+    for (size_t i = 0; i < pod->spec->containers.len; i++) {
+        const struct container *c = &pod->spec->containers.at[i];
         for (size_t k = 0; k < c->ports.len; k++) {
             if (str_eq(c->ports.at[k].name, port->target_port.name)) {
                 return c->ports.at[k].container_port;
@@ -147,11 +147,11 @@ static const struct value *endpoint(struct arena *a, const struct service *s,
     const struct value *conditions = build_object(a, "ready", value_new_bool(a, ready), "serving",
                                                   value_new_bool(a, view->ready), "terminating",
                                                   value_new_bool(a, view->ending), NULL);
-    bool named =
-        view->pod->spec.hostname.len > 0 && str_eq(view->pod->spec.subdomain, s->object.meta.name);
+    bool named = view->pod->spec->hostname.len > 0 &&
+                 str_eq(view->pod->spec->subdomain, s->object.meta.name);
     return build_object(a, "addresses", build_texts(a, ipv6 ? view->ip6 : view->ip4, NULL),
                         "conditions", conditions, "hostname",
-                        named ? text(a, view->pod->spec.hostname) : NULL, "targetRef", target,
+                        named ? text(a, view->pod->spec->hostname) : NULL, "targetRef", target,
                         NULL);
 }
 

@@ -20,7 +20,7 @@ static void set_reason(struct pod_run *p, const char *text)
 
 static bool never_restarts(const struct pod_run *p, const struct container_run *c)
 {
-    struct str policy = p->pod->spec.restart_policy;
+    struct str policy = p->pod->spec->restart_policy;
     return str_is(policy, "Never") || (str_is(policy, "OnFailure") && c->exit_code == 0);
 }
 
@@ -65,7 +65,7 @@ static void step_init(struct pod_run *p, int64_t now)
             p->init_at++;
             continue;
         }
-        if (over && str_is(p->pod->spec.restart_policy, "Never") && !runs_on(c)) {
+        if (over && str_is(p->pod->spec->restart_policy, "Never") && !runs_on(c)) {
             finish(p, false);
             return;
         }
@@ -217,7 +217,7 @@ void pod_end(struct pod_run *p, int64_t now_ms)
         return;
     }
     p->phase = POD_ENDING;
-    p->kill_at_ms = now_ms + p->pod->spec.termination_grace_s * 1000;
+    p->kill_at_ms = now_ms + p->pod->spec->termination_grace_s * 1000;
     VEC_EACH(p->containers, c) {
         if (*c != p->sidecar) {
             container_stop(*c, SIGTERM);

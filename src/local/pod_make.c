@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "inject/names.h"
 #include "local/admin.h"
-#include "local/decode.h"
 #include "local/hosts.h"
 #include "local/internal.h"
 #include "local/launch.h"
@@ -23,29 +22,22 @@ static int find_namespace(struct runtime *r, struct str name, struct object **re
         return 0;
     }
     AUTO(arena_free) struct arena *a = arena_new(1024);
-    return decode_one(objects_namespace(a, name, r->options.mesh_name), ret, e);
+    return object_expect(objects_namespace(a, name, r->options.mesh_name), KIND_NAMESPACE, ret, e);
 }
 
-static bool switched_on(const struct pairs *annotations, const char *key)
+static int make_bootstrap(struct pod_run *p, struct arena *a, const struct value *document,
+                          const struct inject_options *o, struct err *e)
 {
-    const struct str *text = pairs_find(annotations, key);
-    return text && (str_is_nocase(*text, "enabled") || str_is_nocase(*text, "yes") ||
-                    str_is_nocase(*text, "true"));
-}
-
-static int make_bootstrap(struct pod_run *p, struct arena *a, const struct inject_options *o,
-                          struct err *e)
-{
-    struct identity id = {p->pod->object.meta.namespace, p->pod->spec.service_account_name};
+    struct identity id = {p->pod->object.meta.namespace, p->pod->spec->service_account_name};
     struct cert *cert = NULL;
     if (issuer_issue_proxy(p->runtime->issuer, str_of(p->uuid), id, clock_wall_s(), &cert, e) < 0) {
         return -1;
     }
-    struct value *document =
-        inject_bootstrap_secret(a, p->pod->object.meta.namespace, str_of(p->uuid), cert, o);
-    cert_unref(cert);
+    struct value *bootstrap = NULL;
     struct object *secret = NULL;
-    if (decode_one(document, &secret, e) < 0) {
+    int rv = inject_bootstrap_secret(a, document, p->pod, str_of(p->uuid), cert, o, &bootstrap, e);
+    cert_unref(cert);
+    if (rv < 0 || object_expect(bootstrap, KIND_SECRET, &secret, e) < 0) {
         return err_wrap(e, "bootstrap");
     }
     p->bootstrap = (struct secret *)secret;
@@ -70,8 +62,9 @@ static int inject(struct pod_run *p, struct arena *a, const struct value *docume
     }
     inject_uuid(p->uuid);
     if (inject_pod(a, document, p->pod, str_of(p->uuid),
-                   switched_on(&ns->meta.annotations, ANNOTATION_METRICS), &o, &injected, e) < 0 ||
-        make_bootstrap(p, a, &o, e) < 0 || decode_one(injected, &pod, e) < 0) {
+                   inject_metrics_wanted((const struct namespace *)ns), &o, &injected, e) < 0 ||
+        make_bootstrap(p, a, document, &o, e) < 0 ||
+        object_expect(injected, KIND_POD, &pod, e) < 0) {
         return -1;
     }
     object_unref(&p->pod->object);
@@ -95,7 +88,7 @@ static int make_folders(struct pod_run *p, struct err *e)
 
 void pod_add_containers(struct pod_run *p)
 {
-    const struct pod_spec *s = &p->pod->spec;
+    const struct pod_spec *s = p->pod->spec;
     for (size_t i = 0; i < s->init_containers.len; i++) {
         VEC_PUSH(p->init, NEW(struct container_run));
         container_init(p->init.at[i], p, &s->init_containers.at[i]);
@@ -131,7 +124,7 @@ int pod_new(struct runtime *r, const char *owner, const char *workload, uint64_t
     struct object *pod = NULL;
     p->runtime = r;
     sandbox_init(&p->sandbox);
-    if (decode_one(document, &pod, e) < 0) {
+    if (object_expect(document, KIND_POD, &pod, e) < 0) {
         return -1;
     }
     p->pod = (struct pod *)pod;
@@ -244,7 +237,7 @@ int pod_start_sandbox(struct pod_run *p, struct err *e)
     AUTO(free) char *scratch = mem_printf("%s/scratch", p->folder);
     AUTO(free) char *etc = mem_printf("%s/etc", p->folder);
     struct str name =
-        p->pod->spec.hostname.len > 0 ? p->pod->spec.hostname : p->pod->object.meta.name;
+        p->pod->spec->hostname.len > 0 ? p->pod->spec->hostname : p->pod->object.meta.name;
     AUTO(free) char *hostname = mem_printf("%.*s", name.len < 63 ? (int)name.len : 63, name.ptr);
     struct sandbox_options o = {hostname, scratch, etc};
     if (write_etc(p, e) < 0 ||

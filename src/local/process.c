@@ -185,6 +185,7 @@ static int become(const struct process_options *o, struct err *e)
     if (chdir(dir) < 0) {
         return err_errno(e, "workingDir %s: expected a folder of this machine", dir);
     }
+    AUTO_FD int program = open(o->argv[0], O_PATH | O_CLOEXEC);
     if (drop(o, e) < 0) {
         return -1;
     }
@@ -195,6 +196,11 @@ static int become(const struct process_options *o, struct err *e)
         signal(sig, SIG_DFL);
     }
     execve(o->argv[0], o->argv, o->envp);
+    /* What an image holds may be run whoever owns the folders on the way there: a checkout in
+     * /root, for instance, which the sidecar's user may not enter. */
+    if (errno == EACCES && program >= 0) {
+        execveat(program, "", o->argv, o->envp, AT_EMPTY_PATH);
+    }
     return err_errno(e, "can't run %s", o->argv[0]);
 }
 

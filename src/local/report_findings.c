@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "inject/build.h"
+#include "kinds/config.h"
 #include "local/internal.h"
 
 struct report {
@@ -71,6 +72,16 @@ static void add_own(struct report *p)
     }
 }
 
+static void add_without_effect(void *arg, struct object *o)
+{
+    struct report *p = arg;
+    if (((const struct mesh_config *)o)->certificate.ingress_gateway.present) {
+        add(p, STR("warning"), o->file, o->line, object_title(p->arena, o),
+            STR("spec.certificate.ingressGateway: has no effect without a cluster: no Secret is "
+                "made"));
+    }
+}
+
 /* A workload whose pods can't be made: "Kind/ns/name" -> why. */
 static void add_refusals(struct report *p)
 {
@@ -93,6 +104,7 @@ struct value *report_findings(struct arena *a, const struct runtime *r, const st
     } else if (r->source) {
         add_own(&p);
     }
+    store_each(r->store, KIND_MESH_CONFIG, add_without_effect, &p);
     add_refusals(&p);
     map_done(&p.said, NULL);
     free(p.copies);

@@ -171,6 +171,7 @@ static void on_tick(void *arg)
     if (r->changed || r->rescan || now >= r->retry_at_ms) {
         r->retry_at_ms = now + RETRY_MS;
         r->changed = r->rescan = false;
+        roots_follow(r);
         workloads_reconcile(r, now);
         runtime_publish(r);
     }
@@ -363,9 +364,6 @@ static int empty_folder(const struct state *s, const char *name, struct err *e)
 
 static int start(struct runtime *r, struct err *e)
 {
-    struct issuer_options issuer = {
-        .trust_domain = TRUST_DOMAIN, .key = CERT_KEY_ECDSA_P256, .key_bits = 2048};
-    AUTO(free) char *ca = state_path(&r->state, "ca.yaml");
     AUTO(free) char *objects = state_path(&r->state, "objects");
     r->options.ads_port = ADS_PORT_DEFAULT;
     r->options.mesh_name = mem_strdup(MESH_NAME_DEFAULT);
@@ -373,8 +371,7 @@ static int start(struct runtime *r, struct err *e)
     r->loop = loop_new();
     publisher_init(&r->publisher, objects);
     if (empty_folder(&r->state, "objects", e) < 0 || empty_folder(&r->state, "pods", e) < 0 ||
-        issuer_load_or_create(ca, &issuer, clock_wall_s(), &r->issuer, e) < 0 ||
-        make_bridge(r, e) < 0 || api_start(r, e) < 0) {
+        roots_load(r, e) < 0 || make_bridge(r, e) < 0 || api_start(r, e) < 0) {
         return -1;
     }
     loop_on_signal(r->loop, SIGCHLD, on_child, r);

@@ -77,8 +77,8 @@ static int make_one(const char *folder, const struct volume *v, const struct pod
 int volumes_make(const char *folder, const struct pod *pod, const struct secret *bootstrap,
                  const struct store *store, struct err *e)
 {
-    for (size_t i = 0; i < pod->spec.volumes.len; i++) {
-        const struct volume *v = &pod->spec.volumes.at[i];
+    for (size_t i = 0; i < pod->spec->volumes.len; i++) {
+        const struct volume *v = &pod->spec->volumes.at[i];
         if (v->host_path.len > 0) {
             continue;
         }
@@ -87,6 +87,19 @@ int volumes_make(const char *folder, const struct pod *pod, const struct secret 
             return err_wrap(e, "pod %.*s/%.*s: volume \"%.*s\"",
                             STR_ARG(pod->object.meta.namespace), STR_ARG(pod->object.meta.name),
                             STR_ARG(v->name));
+        }
+    }
+    return 0;
+}
+
+int volumes_renew(const char *folder, const struct pod *pod, const struct secret *bootstrap,
+                  struct err *e)
+{
+    for (size_t i = 0; i < pod->spec->volumes.len; i++) {
+        const struct volume *v = &pod->spec->volumes.at[i];
+        if (str_eq(v->secret_name, bootstrap->object.meta.name)) {
+            AUTO(free) char *path = mem_printf("%s/%.*s", folder, STR_ARG(v->name));
+            return write_files(path, &bootstrap->data, 0644, SIDECAR_USER, e);
         }
     }
     return 0;

@@ -11,5 +11,8 @@
  * readable by its user only; may be NULL. */
 int volumes_make(const char *folder, const struct pod *pod, const struct secret *bootstrap,
                  const struct store *store, struct err *e);
+/* Another bootstrap of the same name: its files, in a pod that runs. */
+int volumes_renew(const char *folder, const struct pod *pod, const struct secret *bootstrap,
+                  struct err *e);
 
 #endif

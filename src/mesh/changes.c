@@ -1,4 +1,5 @@
 /* What a change of the store makes dirty. Each rule here mirrors something that a unit reads. */
+#include "kinds/policy.h"
 #include "mesh/internal.h"
 
 void dirty_done(struct dirty *d)
@@ -6,6 +7,7 @@ void dirty_done(struct dirty *d)
     set_done(&d->services);
     set_done(&d->policies);
     set_done(&d->access);
+    set_done(&d->ingress);
     set_done(&d->proxies);
     set_done(&d->seen);
     set_done(&d->left);
@@ -123,8 +125,34 @@ static void mark_targets_of_route(struct update *u, const struct object *o)
     }
 }
 
+static void mark_backends(struct update *u, const struct object *o)
+{
+    const struct ingress_backend *b = (const struct ingress_backend *)o;
+    for (size_t i = 0; i < b->backends.len; i++) {
+        set_add(&u->dirty.ingress, key_of(u, o->meta.namespace, b->backends.at[i].name));
+    }
+}
+
+static void mark_backends_of(struct update *u, struct object_list policies)
+{
+    for (size_t i = 0; i < policies.len; i++) {
+        mark_backends(u, policies.at[i]);
+    }
+}
+
+void changes_mark_ingress(struct update *u, struct str service, bool other_endpoints)
+{
+    if (store_lookup(u->s, INDEX_INGRESS_BY_BACKEND, service).len > 0) {
+        set_add(&u->dirty.ingress, service);
+    }
+    if (other_endpoints) {
+        mark_backends_of(u, store_lookup(u->s, INDEX_INGRESS_BY_SOURCE, service));
+    }
+}
+
 static void mark_group(struct update *u, const struct object *o)
 {
+    mark_backends_of(u, lookup(u, INDEX_INGRESS_BY_MATCH, o->meta.namespace, o->meta.name));
     mark_targets_of_route(u, o);
     struct object_list splits = lookup(u, INDEX_SPLIT_BY_MATCH, o->meta.namespace, o->meta.name);
     for (size_t i = 0; i < splits.len; i++) {
@@ -151,7 +179,13 @@ static void (*const markers[KIND_COUNT])(struct update *u, const struct object *
     [KIND_HTTP_ROUTE_GROUP] = mark_group,
     [KIND_TCP_ROUTE] = mark_targets_of_route,
     [KIND_TRAFFIC_SPLIT] = mark_split,
+    [KIND_INGRESS_BACKEND] = mark_backends,
 };
+
+bool mesh_acts_on(enum kind kind)
+{
+    return markers[kind] || kind == KIND_NAMESPACE || kind == KIND_MESH_CONFIG;
+}
 
 static bool says_monitored(const struct update *u, const struct object *o)
 {

@@ -137,6 +137,28 @@ static void access_text(struct buf *b, const void *part)
     }
 }
 
+static void ingress_text(struct buf *b, const void *part)
+{
+    const struct mesh_ingress *x = part;
+    buf_addz(b, "ingress ");
+    quote(b, x->service);
+    buf_addc(b, '\n');
+    for (size_t i = 0; i < x->ports.len; i++) {
+        const struct mesh_ingress_port *p = &x->ports.at[i];
+        buf_printf(b, "  port %u%s%s%s%s", p->target_port, p->tls ? " tls" : "",
+                   p->any_address ? " any-address" : "", p->any_client ? " any-client" : "",
+                   p->any_call ? " any-call" : "");
+        field(b, "policy", p->policy);
+        strings(b, "server-names", &p->server_names);
+        strings(b, "ranges", &p->ranges);
+        strings(b, "principals", &p->principals);
+        buf_addc(b, '\n');
+        for (size_t j = 0; j < p->matches.len; j++) {
+            match_text(b, &p->matches.at[j]);
+        }
+    }
+}
+
 static void audience_text(struct buf *b, const void *part)
 {
     const struct mesh_audience *a = part;
@@ -159,16 +181,21 @@ static void proxy_text(struct buf *b, const void *part)
     const struct mesh_proxy *p = part;
     buf_addz(b, "proxy ");
     quote(b, p->uuid);
-    field(b, "pod", p->pod);
-    field(b, "identity", p->identity);
-    field(b, "audience", p->audience);
     buf_addc(b, '\n');
+    for (size_t i = 0; i < p->pods.len; i++) {
+        buf_addz(b, "  pod ");
+        quote(b, p->pods.at[i].pod);
+        field(b, "identity", p->pods.at[i].identity);
+        field(b, "audience", p->pods.at[i].audience);
+        buf_addc(b, '\n');
+    }
 }
 
 static void (*const texts[MESH_MAP_COUNT])(struct buf *b, const void *part) = {
-    [MESH_SERVICES] = service_text,   [MESH_ENDPOINTS] = endpoints_text,
-    [MESH_POLICIES] = policy_text,    [MESH_ACCESS] = access_text,
-    [MESH_AUDIENCES] = audience_text, [MESH_PROXIES] = proxy_text,
+    [MESH_SERVICES] = service_text, [MESH_ENDPOINTS] = endpoints_text,
+    [MESH_POLICIES] = policy_text,  [MESH_ACCESS] = access_text,
+    [MESH_INGRESS] = ingress_text,  [MESH_AUDIENCES] = audience_text,
+    [MESH_PROXIES] = proxy_text,
 };
 
 void part_dump(enum mesh_map which, const void *part, struct buf *out)

@@ -21,7 +21,7 @@ static const struct pod *pod_in_mesh(struct build *b, struct object *o)
  * host's network share the host's. */
 static bool holds_address(const struct pod *p)
 {
-    return !p->spec.host_network && !str_is(p->phase, "Succeeded") && !str_is(p->phase, "Failed");
+    return !p->host_network && !str_is(p->phase, "Succeeded") && !str_is(p->phase, "Failed");
 }
 
 /* Pods of two identities with one address: nobody knows whose it is. */

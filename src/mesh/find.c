@@ -47,7 +47,7 @@ struct object_list lookup_kind(struct update *u, struct str namespace, enum kind
 
 struct str pod_identity(struct update *u, const struct pod *p)
 {
-    return key_of(u, p->object.meta.namespace, p->spec.service_account_name);
+    return key_of(u, p->object.meta.namespace, p->service_account);
 }
 
 static struct str label_key(struct update *u, struct str namespace, const struct pair *p)

@@ -1,9 +1,10 @@
 /* Shared by the files of this folder only.
  *
  * The mesh is recomputed in units: a service (its part, its endpoints' part), the policy of an
- * identity, the access of an identity, a proxy. A unit is a function of the store, and of the
- * services' parts for access and proxies; changes.c says which units a change makes dirty, mesh.c
- * runs them in order. Findings belong to the unit that made them and are replaced with it. */
+ * identity, the access of an identity, the ingress of a service, a proxy. A unit is a function of
+ * the store, and of the services' parts for access, ingress and proxies; changes.c says which units
+ * a change makes dirty, mesh.c runs them in order. Findings belong to the unit that made them and
+ * are replaced with it. */
 #ifndef OSM_MESH_INTERNAL_H
 #define OSM_MESH_INTERNAL_H
 
@@ -54,7 +55,7 @@ struct mesh {
 
 /* What has to be computed again. */
 struct dirty {
-    struct set services, policies, access, proxies;
+    struct set services, policies, access, ingress, proxies;
     /* Services whose existence, identities or splits changed: changes who sees what. */
     struct set seen;
     /* Audiences that a proxy has left. */
@@ -77,6 +78,9 @@ void changes_mark(struct update *u, const struct change *c);
 void changes_mark_all(struct update *u);
 /* After a service's part was replaced by one with other ports: those who copy them. */
 void changes_mark_pods_of(struct update *u, const struct service *svc);
+/* After a service was computed: what callers outside may do with it, and what is said of those
+ * whose source it is. */
+void changes_mark_ingress(struct update *u, struct str service, bool other_endpoints);
 /* After all services are computed: who sees those of dirty.seen. */
 void changes_mark_viewers(struct update *u);
 
@@ -84,6 +88,7 @@ void changes_mark_viewers(struct update *u);
 void service_update(struct update *u, struct str key);
 void policy_update(struct update *u, struct str identity);
 void access_update(struct update *u, struct str identity);
+void ingress_update(struct update *u, struct str service);
 void proxy_update(struct update *u, struct str uuid);
 /* Removes the audiences that the last proxy has left. */
 void audiences_sweep(struct update *u);
@@ -146,7 +151,12 @@ void routes_build(struct update *u, struct mesh_service *part); /* part->ports a
  * workloads, or else anybody could open another's door. */
 bool target_valid(struct update *u, const struct traffic_target *t);
 
+/* ranges.c: empty for what is no address or range. Bits after the prefix are zero. */
+struct str range_of_address(struct arena *a, struct str ip); /* "10.0.0.1/32" */
+struct str range_canonical(struct arena *a, struct str cidr);
+
 /* match.c */
+struct str lower_case(struct arena *a, struct str s);
 struct http_matches {
     VEC(struct mesh_http_match) list;
 };

@@ -4,7 +4,7 @@
 
 #include "mesh/internal.h"
 
-static struct str lower(struct arena *a, struct str s)
+struct str lower_case(struct arena *a, struct str s)
 {
     char *copy = arena_memdup(a, s.ptr, s.len);
     for (size_t i = 0; i < s.len; i++) {
@@ -40,7 +40,7 @@ void match_compile(struct arena *a, const struct http_match *m, struct mesh_http
     ret->headers.at = arena_array(a, m->headers.len, sizeof(struct pair));
     ret->headers.len = m->headers.len;
     for (size_t i = 0; i < m->headers.len; i++) {
-        struct str name = lower(a, m->headers.at[i].key);
+        struct str name = lower_case(a, m->headers.at[i].key);
         ret->headers.at[i] = (struct pair){
             .key = str_is(name, "host") ? STR(":authority") : name,
             .value = arena_str(a, m->headers.at[i].value),

@@ -77,13 +77,17 @@ static void take_config(struct update *u, const struct change *c)
     }
 }
 
-/* Services first, as proxies and access read their parts; access last, as who sees a service
- * follows from the identities that were found behind it. */
+/* Services first, as ingress, proxies and access read their parts; access last, as who sees a
+ * service follows from the identities that were found behind it. */
 static void run_units(struct update *u)
 {
     SET_EACH(&u->dirty.services, it)
     {
         service_update(u, it.key);
+    }
+    SET_EACH(&u->dirty.ingress, it)
+    {
+        ingress_update(u, it.key);
     }
     SET_EACH(&u->dirty.policies, it)
     {
@@ -124,6 +128,7 @@ void mesh_delta_done(struct mesh_delta *d)
     VEC_DONE(d->endpoints);
     VEC_DONE(d->policies);
     VEC_DONE(d->access);
+    VEC_DONE(d->ingress);
     VEC_DONE(d->audiences);
     VEC_DONE(d->proxies);
     arena_free(d->arena);
@@ -168,6 +173,11 @@ const struct mesh_policy *mesh_policy_find(const struct mesh *m, struct str iden
 const struct mesh_access *mesh_access_find(const struct mesh *m, struct str identity)
 {
     return map_find(&m->parts[MESH_ACCESS], identity);
+}
+
+const struct mesh_ingress *mesh_ingress_find(const struct mesh *m, struct str service)
+{
+    return map_find(&m->parts[MESH_INGRESS], service);
 }
 
 const struct mesh_audience *mesh_audience_find(const struct mesh *m, struct str key)

@@ -104,7 +104,7 @@ struct mesh_rule {
 struct mesh_policy {
     struct part part;
     struct str identity;
-    bool allow_all;               /* permissive mode: everyone with a certificate of this mesh */
+    bool allow_all;               /* permissive mode: every workload of this mesh */
     LIST(struct mesh_rule) rules; /* sorted by name; empty and not allow_all: nobody */
 };
 
@@ -125,6 +125,30 @@ struct mesh_access {
     LIST(struct mesh_access_entry) services; /* sorted by service */
 };
 
+/* What callers outside the mesh may do with one port of a service's pods. Each condition is said by
+ * itself, so that an empty list never means everybody. */
+struct mesh_ingress_port {
+    struct str policy; /* the IngressBackend, "ns/name" */
+    uint16_t target_port;
+    bool tls;
+    struct strs server_names; /* with TLS: lower case, may begin with "*."; empty: any */
+    bool any_address;
+    struct strs ranges; /* CIDRs without bits after the prefix, sorted, unique */
+    bool any_client;    /* no certificate is looked at */
+    struct strs principals;
+    bool any_call;
+    LIST(struct mesh_http_match) matches;
+};
+/* Of a service with at least one such port. */
+struct mesh_ingress {
+    struct part part;
+    struct str service;                   /* "ns/name" */
+    LIST(struct mesh_ingress_port) ports; /* by target port, unique */
+};
+/* NULL: nobody outside may call it there. i may be NULL. */
+const struct mesh_ingress_port *mesh_ingress_port(const struct mesh_ingress *i,
+                                                  uint16_t target_port);
+
 /* All proxies that must be told the same: an audience. Pods of one identity behind the same
  * services with the same sidecar options share one. */
 struct mesh_inbound {
@@ -143,14 +167,20 @@ struct mesh_audience {
     LIST(struct mesh_inbound) inbound; /* sorted, unique by (fqdn, target_port) */
 };
 
-/* One sidecar. */
+/* Sidecars by the label osm-proxy-uuid, which anybody may copy: so a sidecar is the pod that bears
+ * the uuid and has the identity which the certificate says. Of several such pods the oldest. */
+struct mesh_proxy_pod {
+    struct str pod; /* "ns/name" */
+    struct str identity;
+    struct str audience; /* key */
+};
 struct mesh_proxy {
     struct part part;
     struct str uuid;
-    struct str pod;      /* "ns/name" */
-    struct str identity; /* the certificate must say the same */
-    struct str audience; /* key */
+    LIST(struct mesh_proxy_pod) pods; /* at least one; sorted by identity, unique */
 };
+/* NULL: no pod of that identity bears the uuid. */
+const struct mesh_proxy_pod *mesh_proxy_pod(const struct mesh_proxy *p, struct str identity);
 
 struct mesh_options {
     const char *mesh_name;     /* "osm": namespaces labelled monitored-by it belong */
@@ -167,7 +197,7 @@ void mesh_free(struct mesh *m);
 struct mesh_delta {
     bool config; /* MeshConfig changed in any way: everything that reads it must look again */
     bool permissive_changed;
-    VEC(struct str) services, endpoints, policies, access, audiences, proxies;
+    VEC(struct str) services, endpoints, policies, access, ingress, audiences, proxies;
     struct arena *arena;
 };
 void mesh_delta_done(struct mesh_delta *d);
@@ -185,6 +215,7 @@ const struct mesh_service *mesh_service_find(const struct mesh *m, struct str ke
 const struct mesh_endpoints *mesh_endpoints_find(const struct mesh *m, struct str service);
 const struct mesh_policy *mesh_policy_find(const struct mesh *m, struct str identity);
 const struct mesh_access *mesh_access_find(const struct mesh *m, struct str identity);
+const struct mesh_ingress *mesh_ingress_find(const struct mesh *m, struct str service);
 const struct mesh_audience *mesh_audience_find(const struct mesh *m, struct str key);
 const struct mesh_proxy *mesh_proxy_find(const struct mesh *m, struct str uuid);
 /* All of one map, in no order; value is the part. */
@@ -193,10 +224,15 @@ enum mesh_map {
     MESH_ENDPOINTS,
     MESH_POLICIES,
     MESH_ACCESS,
+    MESH_INGRESS,
     MESH_AUDIENCES,
     MESH_PROXIES,
 };
 const struct map *mesh_map(const struct mesh *m, enum mesh_map which);
+
+/* Do objects of this kind mean anything to the mesh? Those of others may exist and have no effect.
+ */
+bool mesh_acts_on(enum kind kind);
 
 /* What the objects say that can't be as meant: a TrafficTarget to a missing service account, a
  * split to a missing service, a second split of one apex, a port nobody can reach... One sentence

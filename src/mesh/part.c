@@ -2,6 +2,10 @@
 #include "base/hash.h"
 #include "mesh/internal.h"
 
+/* A part's own texts are few: a sidecar's names fit. There is one for every pod, so it isn't more.
+ */
+enum { PART_STRINGS_BYTES = 192 };
+
 /* More than any part can come to: a slice's endpoints are limited by the objects' size. */
 #define PART_TEXT_BYTES (1u << 30)
 
@@ -25,7 +29,7 @@ void *part_unref(void *part)
 
 void *part_new(size_t size)
 {
-    struct arena *a = arena_new(1024);
+    struct arena *a = arena_new(size + PART_STRINGS_BYTES);
     struct part *p = arena_alloc(a, size);
     ref_init(&p->ref);
     p->arena = a;
@@ -36,9 +40,10 @@ static void delta_add(struct update *u, enum mesh_map which, struct str key)
 {
     struct mesh_delta *d = u->delta;
     __typeof__(d->services) *lists[MESH_MAP_COUNT] = {
-        [MESH_SERVICES] = &d->services,   [MESH_ENDPOINTS] = &d->endpoints,
-        [MESH_POLICIES] = &d->policies,   [MESH_ACCESS] = &d->access,
-        [MESH_AUDIENCES] = &d->audiences, [MESH_PROXIES] = &d->proxies,
+        [MESH_SERVICES] = &d->services, [MESH_ENDPOINTS] = &d->endpoints,
+        [MESH_POLICIES] = &d->policies, [MESH_ACCESS] = &d->access,
+        [MESH_INGRESS] = &d->ingress,   [MESH_AUDIENCES] = &d->audiences,
+        [MESH_PROXIES] = &d->proxies,
     };
     VEC_PUSH(*lists[which], arena_str(d->arena, key));
 }

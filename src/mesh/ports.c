@@ -76,8 +76,8 @@ static uint16_t as_port(int64_t n)
 
 uint16_t pod_port(const struct pod *p, struct str name)
 {
-    for (size_t i = 0; i < p->spec.containers.len; i++) {
-        const struct container *c = &p->spec.containers.at[i];
+    for (size_t i = 0; i < p->containers.len; i++) {
+        const struct pod_container *c = &p->containers.at[i];
         for (size_t j = 0; j < c->ports.len; j++) {
             if (str_eq(c->ports.at[j].name, name) && is_tcp(c->ports.at[j].protocol)) {
                 return as_port(c->ports.at[j].container_port);

@@ -84,7 +84,7 @@ static struct mesh_audience *audience_build(struct update *u, const struct pod *
     struct arena *a = part->part.arena;
     part->identity = arena_str(a, pod_identity(u, pod));
     part->namespace = arena_str(a, pod->object.meta.namespace);
-    part->service_account = arena_str(a, pod->spec.service_account_name);
+    part->service_account = arena_str(a, pod->service_account);
     part->prometheus = is_true(pairs_find(&pod->object.meta.annotations, ANNOTATION_SCRAPE));
     part->ipv6 = has_ipv6(pod);
     struct services services = {0};
@@ -106,64 +106,126 @@ static struct mesh_audience *audience_build(struct update *u, const struct pod *
     return part;
 }
 
-/* The one pod that bears the uuid; a second one makes it nobody's, as else one pod could pass for
- * another by copying its label. */
-static const struct pod *pod_of_uuid(struct update *u, struct str uuid)
+static int by_age(const void *x, const void *y)
 {
-    struct object_list pods = store_lookup(u->s, INDEX_POD_BY_PROXY, uuid);
-    const struct object *found = NULL;
-    size_t n = 0;
-    for (size_t i = 0; i < pods.len; i++) {
-        if (monitored(u, pods.at[i]->meta.namespace)) {
-            found = pods.at[i];
-            n++;
-        }
-    }
-    for (size_t i = 0; n > 1 && i < pods.len; i++) {
-        if (monitored(u, pods.at[i]->meta.namespace)) {
-            note(u, pods.at[i],
-                 "metadata.labels." LABEL_PROXY_UUID ": %.*s is borne by %zu pods, so that none of "
-                 "them is served; delete the copy, or remove the label from it",
-                 STR_ARG(uuid), n);
-        }
-    }
-    return n == 1 ? (const struct pod *)found : NULL;
+    const struct pod *const *a = x, *const *b = y;
+    const struct meta *m = &(*a)->object.meta, *n = &(*b)->object.meta;
+    int c = str_cmp(m->namespace, n->namespace);
+    c = c ? c : str_cmp((*a)->service_account, (*b)->service_account);
+    c = c ? c : str_cmp(m->created, n->created);
+    return c ? c : str_cmp(m->name, n->name);
 }
 
-static struct mesh_proxy *proxy_build(struct update *u, struct str uuid, const struct pod *pod,
-                                      const struct mesh_audience *audience)
+/* Pods of the mesh that bear the uuid, those of one identity together, the oldest first. */
+static void pods_of_uuid(struct update *u, struct str uuid, struct pods *ret)
+{
+    struct object_list all = store_lookup(u->s, INDEX_POD_BY_PROXY, uuid);
+    for (size_t i = 0; i < all.len; i++) {
+        if (monitored(u, all.at[i]->meta.namespace)) {
+            VEC_PUSH(ret->list, (struct pod *)all.at[i]);
+        }
+    }
+    if (ret->list.len > 1) {
+        qsort(ret->list.at, ret->list.len, sizeof(*ret->list.at), by_age);
+    }
+}
+
+static bool same_identity(const struct pod *a, const struct pod *b)
+{
+    return str_eq(a->object.meta.namespace, b->object.meta.namespace) &&
+           str_eq(a->service_account, b->service_account);
+}
+
+static void note_copies(struct update *u, struct str uuid, const struct pods *pods)
+{
+    const struct pod *first = NULL;
+    VEC_EACH(pods->list, at) {
+        const struct pod *p = *at;
+        bool younger = first && same_identity(first, p);
+        first = younger ? first : p;
+        if (younger) {
+            note(u, &p->object,
+                 "metadata.labels." LABEL_PROXY_UUID ": %.*s is that of the older Pod %.*s/%.*s, "
+                 "so that this one has no sidecar of its own; make it again without this label",
+                 STR_ARG(uuid), STR_ARG(first->object.meta.namespace),
+                 STR_ARG(first->object.meta.name));
+        } else if (!same_identity(pods->list.at[0], pods->list.at[pods->list.len - 1])) {
+            note(u, &p->object,
+                 "metadata.labels." LABEL_PROXY_UUID ": %.*s is borne by pods of several service "
+                 "accounts; the sidecar is the one whose certificate was made for it: remove the "
+                 "label from the others, or make them again without it",
+                 STR_ARG(uuid));
+        }
+    }
+}
+
+static struct mesh_proxy_pod proxy_pod(struct update *u, struct arena *a, const struct pod *pod)
+{
+    struct mesh_audience *audience = audience_build(u, pod);
+    struct str key = arena_str(u->scratch, audience->key);
+    audience = part_publish(u, MESH_AUDIENCES, key, audience);
+    return (struct mesh_proxy_pod){
+        .pod = arena_str(a, key_of(u, pod->object.meta.namespace, pod->object.meta.name)),
+        .identity = arena_str(a, audience->identity),
+        .audience = arena_str(a, audience->key)};
+}
+
+static struct mesh_proxy *proxy_build(struct update *u, struct str uuid, const struct pods *pods)
 {
     struct mesh_proxy *part = part_new(sizeof(*part));
     struct arena *a = part->part.arena;
     part->uuid = arena_str(a, uuid);
-    part->pod = arena_str(a, key_of(u, pod->object.meta.namespace, pod->object.meta.name));
-    part->identity = arena_str(a, audience->identity);
-    part->audience = arena_str(a, audience->key);
+    part->pods.at = arena_array(a, pods->list.len, sizeof(*part->pods.at));
+    for (size_t i = 0; i < pods->list.len; i++) {
+        if (i == 0 || !same_identity(pods->list.at[i - 1], pods->list.at[i])) {
+            part->pods.at[part->pods.len++] = proxy_pod(u, a, pods->list.at[i]);
+        }
+    }
     return part;
+}
+
+const struct mesh_proxy_pod *mesh_proxy_pod(const struct mesh_proxy *p, struct str identity)
+{
+    for (size_t i = 0; p && i < p->pods.len; i++) {
+        if (str_eq(p->pods.at[i].identity, identity)) {
+            return &p->pods.at[i];
+        }
+    }
+    return NULL;
+}
+
+/* The audiences of `old` that `now` isn't in. */
+static void leave(struct update *u, const struct mesh_proxy *old, const struct mesh_proxy *now)
+{
+    for (size_t i = 0; old && i < old->pods.len; i++) {
+        const struct mesh_proxy_pod *was = &old->pods.at[i];
+        const struct mesh_proxy_pod *is = mesh_proxy_pod(now, was->identity);
+        if (!is || !str_eq(is->audience, was->audience)) {
+            relation_remove(&u->m->members, was->audience, old->uuid);
+            set_add(&u->dirty.left, was->audience);
+        }
+    }
 }
 
 void proxy_update(struct update *u, struct str uuid)
 {
     struct findings notes;
+    struct pods pods = {0};
     notes_begin(u, &notes);
-    const struct pod *pod = pod_of_uuid(u, uuid);
+    pods_of_uuid(u, uuid, &pods);
     struct mesh_proxy *part = NULL;
-    if (pod) {
-        struct mesh_audience *audience = audience_build(u, pod);
-        struct str key = arena_str(u->scratch, audience->key);
-        audience = part_publish(u, MESH_AUDIENCES, key, audience);
-        part = proxy_build(u, uuid, pod, audience);
+    if (pods.list.len > 0) {
+        note_copies(u, uuid, &pods);
+        part = proxy_build(u, uuid, &pods);
     }
     struct mesh_proxy *old = part_ref(map_find(&u->m->parts[MESH_PROXIES], uuid));
     part = part_publish(u, MESH_PROXIES, uuid, part);
-    if (old && (!part || !str_eq(old->audience, part->audience))) {
-        relation_remove(&u->m->members, old->audience, uuid);
-        set_add(&u->dirty.left, old->audience);
-    }
-    if (part) {
-        relation_add(&u->m->members, part->audience, uuid);
+    leave(u, old, part);
+    for (size_t i = 0; part && i < part->pods.len; i++) {
+        relation_add(&u->m->members, part->pods.at[i].audience, uuid);
     }
     part_unref(old);
+    VEC_DONE(pods.list);
     notes_end(u, "proxy", uuid);
 }
 

@@ -134,6 +134,7 @@ void service_update(struct update *u, struct str key)
     part = part_publish(u, MESH_SERVICES, key, part);
     endpoints = part_publish(u, MESH_ENDPOINTS, key, endpoints);
     identities_changed(u, key, old_endpoints, endpoints);
+    changes_mark_ingress(u, key, old_endpoints != endpoints);
     if (svc && !same_ports(old, part)) {
         changes_mark_pods_of(u, svc);
     }

@@ -34,9 +34,17 @@ struct grpc_service {
     void (*on_close)(void *arg, struct grpc_call *c);
 };
 
-/* Queues a message that has its five-byte prefix already, so that all calls share the same bytes;
- * takes a reference of its own. Nothing happens after grpc_call_finish. */
+/* Queues a message that has its five-byte prefix already, so that all calls share the same bytes,
+ * or a part of one: the next follows at once. Takes a reference of its own. Nothing happens after
+ * grpc_call_finish. */
 void grpc_call_send(struct grpc_call *c, struct blob *framed);
+/* Sends what is queued at once instead of in the loop's next turn, while what belongs to the
+ * connection is still in the caches. Calls of the same connection may end by that (on_close), also
+ * this one; within a callback of the service it does nothing. */
+void grpc_call_flush(struct grpc_call *c);
+/* Something will be sent soon: fetches into the caches what that needs, first `steps` 3, then 2 and
+ * 1, each when what the one before fetched has come. */
+void grpc_call_fetch(const struct grpc_call *c, int steps);
 /* Ends the call after what is queued; message may be NULL. on_close follows. */
 void grpc_call_finish(struct grpc_call *c, enum grpc_status status, const char *message);
 /* The prefix and the bytes as one blob. */

@@ -15,6 +15,10 @@ struct grpc_server_options {
     unsigned shards;
     struct tls_server *tls; /* takes the reference; NULL: plaintext, for tests */
     struct grpc_service service;
+    uint32_t header_table_bytes; /* see h2_conn.h */
+    /* Connections that are this old are sent away (their clients connect again, perhaps to another
+     * server, so that load spreads); 0: never. Up to a quarter earlier, each at its own time. */
+    int64_t max_age_ms;
 };
 
 /* Starts the threads. A port that is taken is an error that says so. */
@@ -24,8 +28,11 @@ uint16_t grpc_server_port(const struct grpc_server *s);
 struct loop *grpc_server_shard_loop(struct grpc_server *s, unsigned shard);
 /* For new handshakes from now on; takes the reference. Any thread. */
 void grpc_server_set_tls(struct grpc_server *s, struct tls_server *tls);
-/* Stops accepting, tells clients to go elsewhere, waits until they have or ms are over. Not from a
- * shard's thread. */
+/* Stops accepting and tells clients to go elsewhere, in equal parts spread over the time, so that
+ * those who take them over aren't overrun. Any thread but a shard's; returns at once. */
+void grpc_server_start_drain(struct grpc_server *s, int64_t over_ms);
+/* The same without spreading; waits until all have gone or ms are over. Not from a shard's thread.
+ */
 void grpc_server_drain(struct grpc_server *s, int64_t ms);
 /* Closes everything and ends the threads. */
 void grpc_server_free(struct grpc_server *s);

@@ -16,8 +16,10 @@ struct grpc_call {
     size_t header_bytes, headers;
     bool is_post, is_grpc;
     bool opened;    /* the service knows of it */
+    bool held;      /* it has more to send than h2_conn_send takes at once */
     bool replied;   /* response headers are submitted */
     bool finishing; /* status is set */
+    bool plain;     /* no gRPC: the answer has a text and no trailers */
     enum grpc_status status;
     char *status_message;
     struct buf in;            /* of a message that isn't whole yet */
@@ -31,10 +33,16 @@ struct h2_conn {
     nghttp2_session *session;
     struct grpc_call *calls;
     bool receiving, pong_due, broken;
-    bool used;       /* a call was opened */
-    struct buf *out; /* during h2_conn_send */
+    bool used;                                 /* a call was opened */
+    int32_t last_id, skipped_from, skipped_to; /* of calls; ids that the peer last left out */
+    bool borrowed;                             /* the frame buffer is in use, as one allocation */
+    bool no_headers;                           /* and the table of sent headers */
+    bool held;                                 /* a call is */
+    struct buf *out;                           /* during h2_conn_send */
     size_t out_limit;
 };
+
+enum { SESSION_BYTES = 2048 }; /* of nghttp2's, most of what sending needs */
 
 /* --- calls --- */
 
@@ -155,14 +163,8 @@ static void submit_trailers(struct grpc_call *c)
     nghttp2_submit_trailer(c->conn->session, c->id, h, COUNT_OF(h));
 }
 
-static void submit_http_error(struct grpc_call *c, const char *http_status)
-{
-    nghttp2_nv h[] = {HEADER(":status", http_status)};
-    c->finishing = c->replied = true;
-    nghttp2_submit_response(c->conn->session, c->id, h, COUNT_OF(h), NULL);
-}
-
-/* nghttp2 asks for data of a call's response: names how much of the first message comes next. */
+/* nghttp2 asks for data of a call's response: names how much of the first message comes next. When
+ * enough is staged, the rest waits here and not as half a frame in the shared buffer. */
 static ssize_t on_data_wanted(nghttp2_session *session, int32_t id, uint8_t *data, size_t length,
                               uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -171,13 +173,30 @@ static ssize_t on_data_wanted(nghttp2_session *session, int32_t id, uint8_t *dat
         if (!c->finishing) {
             return NGHTTP2_ERR_DEFERRED;
         }
-        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        submit_trailers(c);
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (!c->plain) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            submit_trailers(c);
+        }
         return 0;
+    }
+    if (c->conn->out->len >= c->conn->out_limit) {
+        c->held = c->conn->held = true;
+        return NGHTTP2_ERR_DEFERRED;
     }
     size_t left = c->queue.at[0]->len - c->sent;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     return (ssize_t)(left < length ? left : length);
+}
+
+/* Someone who doesn't speak gRPC is told so in HTTP. */
+static void submit_http_error(struct grpc_call *c, const char *status, const char *text)
+{
+    nghttp2_nv h[] = {HEADER(":status", status), HEADER("content-type", "text/plain")};
+    nghttp2_data_provider provider = {.source = {.ptr = c}, .read_callback = on_data_wanted};
+    c->finishing = c->replied = c->plain = true;
+    VEC_PUSH(c->queue, blob_new(text, strlen(text)));
+    nghttp2_submit_response(c->conn->session, c->id, h, COUNT_OF(h), &provider);
 }
 
 static void start_reply(struct grpc_call *c)
@@ -200,6 +219,26 @@ void grpc_call_send(struct grpc_call *c, struct blob *framed)
     VEC_PUSH(c->queue, blob_ref(framed));
     start_reply(c);
     want_send(c->conn);
+}
+
+void grpc_call_flush(struct grpc_call *c)
+{
+    const struct h2_conn *conn = c->conn;
+    if (!conn->receiving && conn->options.send_now) {
+        conn->options.send_now(conn->options.arg);
+    }
+}
+
+void grpc_call_fetch(const struct grpc_call *c, int steps)
+{
+    if (steps == 3) {
+        fetch_bytes(c, sizeof(*c));
+    } else if (steps == 2) {
+        fetch_bytes(c->conn, sizeof(*c->conn));
+    } else {
+        fetch_bytes(c->conn->session, SESSION_BYTES);
+        fetch_bytes(c->conn->options.arg, 128);
+    }
 }
 
 void grpc_call_finish(struct grpc_call *c, enum grpc_status status, const char *message)
@@ -236,7 +275,8 @@ static void open_call(struct grpc_call *c)
     const struct grpc_service *s = c->conn->options.service;
     struct err e = ERR_INIT;
     if (!c->is_post || !c->is_grpc) {
-        submit_http_error(c, c->is_post ? "415" : "405");
+        submit_http_error(c, c->is_post ? "415" : "405",
+                          "This is a gRPC service: expected a POST of application/grpc.\n");
         return;
     }
     if (!c->path || !known_path(s, c->path)) {
@@ -281,6 +321,23 @@ static void take_messages(struct grpc_call *c)
 static struct grpc_call *find_call(nghttp2_session *session, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(session, id);
+}
+
+/* An id that was left out is as if used (RFC 9113, 5.1.1); nghttp2 takes it for one that it has
+ * forgotten. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+    struct h2_conn *c = user;
+    if (hd->type != NGHTTP2_HEADERS || hd->stream_id % 2 == 0) {
+        return 0;
+    }
+    if (hd->stream_id > c->last_id) {
+        c->skipped_from = c->last_id + 1;
+        c->skipped_to = c->last_id = hd->stream_id;
+    } else if (hd->stream_id >= c->skipped_from && hd->stream_id < c->skipped_to) {
+        nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
+    }
+    return 0;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -382,9 +439,6 @@ static ssize_t on_send(nghttp2_session *session, const uint8_t *data, size_t len
                        void *user)
 {
     struct h2_conn *c = user;
-    if (c->out->len >= c->out_limit) {
-        return NGHTTP2_ERR_WOULDBLOCK;
-    }
     buf_add(c->out, data, length);
     return buf_full(c->out) ? NGHTTP2_ERR_CALLBACK_FAILURE : (ssize_t)length;
 }
@@ -394,9 +448,6 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 {
     struct h2_conn *conn = user;
     struct grpc_call *c = source->ptr;
-    if (conn->out->len >= conn->out_limit) {
-        return NGHTTP2_ERR_WOULDBLOCK;
-    }
     buf_add(conn->out, head, 9);
     buf_add(conn->out, c->queue.at[0]->data + c->sent, length);
     c->sent += length;
@@ -412,6 +463,7 @@ static nghttp2_session_callbacks *make_callbacks(void)
 {
     nghttp2_session_callbacks *cb;
     ASSERT(nghttp2_session_callbacks_new(&cb) == 0);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
@@ -435,18 +487,76 @@ static nghttp2_option *make_options(void)
     return o;
 }
 
+/* --- nghttp2's memory --- */
+
+/* A session's buffer for outgoing frames is half of what an idle connection costs. It is the first
+ * allocation of that size, made by a realloc of nothing, and holds nothing between two calls of
+ * h2_conn_send, as this takes all frames that are begun. */
+static void *h2_realloc(void *p, size_t size, void *user)
+{
+    struct h2_conn *c = user;
+    char *shared = c->options.frame_buffer;
+    if (!p && shared && !c->borrowed && size >= 16384 && size <= H2_FRAME_BYTES) {
+        c->borrowed = true;
+        return shared;
+    }
+    if (p && p == shared) {
+        char *grown = mem_alloc(size);
+        memcpy(grown, shared, size < H2_FRAME_BYTES ? size : H2_FRAME_BYTES);
+        return grown;
+    }
+    return mem_realloc(p, size);
+}
+
+/* The table of headers that were sent, for 128 of them, though it is to hold none: the deflater's,
+ * the first allocation of that size of a session that begins. Whoever wrote to it would crash, so
+ * that is for the version of which it is known. */
+static const char no_headers[1024];
+enum { KNOWN_NGHTTP2 = 0x013400 };
+
+static bool is_known_nghttp2(void)
+{
+    return nghttp2_version(0)->version_num == KNOWN_NGHTTP2;
+}
+
+static void h2_free(void *p, void *user)
+{
+    struct h2_conn *c = user;
+    if (p != c->options.frame_buffer && p != no_headers) {
+        free(p);
+    }
+}
+
+static void *h2_malloc(size_t size, void *user)
+{
+    struct h2_conn *c = user;
+    if (size == sizeof(no_headers) && !c->no_headers && is_known_nghttp2()) {
+        c->no_headers = true;
+        return (void *)no_headers;
+    }
+    return mem_alloc(size);
+}
+
+static void *h2_calloc(size_t n, size_t size, void *user)
+{
+    void *p = mem_array(NULL, n, size);
+    memset(p, 0, n * size);
+    return p;
+}
+
 struct h2_conn *h2_conn_new(const struct h2_conn_options *options)
 {
     struct h2_conn *c = NEW(struct h2_conn);
     c->options = *options;
     nghttp2_session_callbacks *cb = make_callbacks();
     nghttp2_option *o = make_options();
-    ASSERT(nghttp2_session_server_new2(&c->session, cb, c, o) == 0);
+    nghttp2_mem mem = {c, h2_malloc, h2_free, h2_calloc, h2_realloc};
+    ASSERT(nghttp2_session_server_new3(&c->session, cb, c, o, &mem) == 0);
     nghttp2_option_del(o);
     nghttp2_session_callbacks_del(cb);
     nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_ADS_STREAMS_PER_CONN},
-        {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0},
+        {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options->header_table_bytes},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_H2_HEADER_BYTES},
     };
     nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings));
@@ -482,8 +592,20 @@ int h2_conn_recv(struct h2_conn *c, struct str bytes, struct err *e)
     return 0;
 }
 
+static void release_held(struct h2_conn *c)
+{
+    for (struct grpc_call *call = c->held ? c->calls : NULL; call; call = call->next) {
+        if (call->held) {
+            call->held = false;
+            nghttp2_session_resume_data(c->session, call->id);
+        }
+    }
+    c->held = false;
+}
+
 int h2_conn_send(struct h2_conn *c, struct buf *out, size_t limit, struct err *e)
 {
+    release_held(c);
     c->out = out;
     c->out_limit = limit;
     c->receiving = true;
@@ -499,7 +621,7 @@ int h2_conn_send(struct h2_conn *c, struct buf *out, size_t limit, struct err *e
 
 bool h2_conn_wants_send(const struct h2_conn *c)
 {
-    return nghttp2_session_want_write(c->session);
+    return c->held || nghttp2_session_want_write(c->session);
 }
 
 bool h2_conn_used(const struct h2_conn *c)
@@ -509,8 +631,7 @@ bool h2_conn_used(const struct h2_conn *c)
 
 bool h2_conn_finished(const struct h2_conn *c)
 {
-    return c->broken ||
-           (!nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session));
+    return c->broken || (!nghttp2_session_want_read(c->session) && !h2_conn_wants_send(c));
 }
 
 void h2_conn_ping(struct h2_conn *c)

@@ -12,13 +12,23 @@
 
 struct h2_conn;
 
+#define H2_FRAME_BYTES 20480
+
 struct h2_conn_options {
     const struct grpc_service *service; /* outlives the connection */
     const struct tls_peer *peer;        /* NULL without TLS; outlives the connection */
     unsigned shard;
+    /* H2_FRAME_BYTES to put frames together in, which all connections of a thread may share: a
+     * connection uses it only within h2_conn_send. NULL: each has its own, 16 KiB. */
+    char *frame_buffer;
+    /* How much of former headers is remembered for the peer, RFC 7541; 0 saves a kilobyte or two,
+     * and a peer that keeps to the protocol says so in its first request. */
+    uint32_t header_table_bytes;
     /* There is something to send; called from grpc_call_send and _finish, never from h2_conn_recv.
      * Don't call h2_conn_send from it. */
     void (*want_send)(void *arg);
+    /* grpc_call_flush; not from within the functions below. May be NULL. */
+    void (*send_now)(void *arg);
     void *arg;
 };
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "doc/value.h"
 
 static void set_text(struct arena *a, struct value *object, const char *key, const char *text)
@@ -48,7 +49,8 @@ static struct value *proxy_value(struct arena *a, const struct mesh *mesh,
                                  const struct ads_proxy_status *p)
 {
     struct value *v = value_new(a, VALUE_OBJECT);
-    const struct mesh_proxy *known = mesh_proxy_find(mesh, str_of(p->uuid));
+    const struct mesh_proxy_pod *known =
+        mesh_proxy_pod(mesh_proxy_find(mesh, str_of(p->uuid)), str_of(p->identity));
     set_text(a, v, "uuid", p->uuid);
     set_str(a, v, "pod", known ? known->pod : (struct str){0});
     set_text(a, v, "identity", p->identity);
@@ -61,10 +63,10 @@ static struct value *proxy_value(struct arena *a, const struct mesh *mesh,
     return v;
 }
 
-static struct value *absent_value(struct arena *a, const struct mesh_proxy *p)
+static struct value *absent_value(struct arena *a, struct str uuid, const struct mesh_proxy_pod *p)
 {
     struct value *v = value_new(a, VALUE_OBJECT);
-    set_str(a, v, "uuid", p->uuid);
+    set_str(a, v, "uuid", uuid);
     set_str(a, v, "pod", p->pod);
     set_str(a, v, "identity", p->identity);
     value_set(a, v, "connected", value_new_bool(a, false));
@@ -93,13 +95,17 @@ static void add_proxies(struct arena *a, struct value *list, const struct mesh *
     }
     qsort(sorted, n, sizeof(*sorted), by_uuid);
     for (size_t i = 0; i < n; i++) {
-        map_put(&connected, str_of(sorted[i]->uuid), list);
+        map_put(&connected, arena_printf(a, "%s %s", sorted[i]->uuid, sorted[i]->identity), list);
         value_push(a, list, proxy_value(a, mesh, sorted[i]));
     }
     MAP_EACH(mesh_map(mesh, MESH_PROXIES), it) {
         const struct mesh_proxy *p = it.value;
-        if (!map_has(&connected, p->uuid)) {
-            value_push(a, list, absent_value(a, p));
+        for (size_t i = 0; i < p->pods.len; i++) {
+            const struct mesh_proxy_pod *one = &p->pods.at[i];
+            struct str key = arena_printf(a, "%.*s %.*s", STR_ARG(p->uuid), STR_ARG(one->identity));
+            if (!map_has(&connected, key)) {
+                value_push(a, list, absent_value(a, p->uuid, one));
+            }
         }
     }
     map_done(&connected, NULL);
@@ -118,12 +124,40 @@ static void add_findings(struct arena *a, struct value *list, const struct findi
     }
 }
 
-void status_write(const struct mesh *mesh, const struct ads_status *proxies,
-                  const struct findings *source, const uint64_t *digests, size_t n_digests,
-                  struct buf *out)
+static struct value *mesh_value(struct arena *a, const struct mesh *mesh)
+{
+    const struct mesh_options *o = mesh_options(mesh);
+    struct value *v = value_new(a, VALUE_OBJECT);
+    set_text(a, v, "name", o->mesh_name);
+    set_text(a, v, "namespace", o->osm_namespace);
+    set_text(a, v, "trustDomain", o->trust_domain);
+    value_set(a, v, "permissive", value_new_bool(a, mesh_permissive(mesh)));
+    return v;
+}
+
+static struct value *teller_value(struct arena *a, const struct status_teller *t)
+{
+    char expires[32];
+    clock_rfc3339(t->root_expires, expires);
+    struct value *v = value_new(a, VALUE_OBJECT);
+    set_text(a, v, "name", t->name);
+    set_text(a, v, "version", OSM_VERSION);
+    value_set(a, v, "ready", value_new_bool(a, !t->ready));
+    set_text(a, v, "why", t->ready);
+    value_set(a, v, "writes", value_new_bool(a, t->writes));
+    set_str(a, v, "root", t->root);
+    set_text(a, v, "rootExpires", expires);
+    return v;
+}
+
+void status_write(const struct status_teller *teller, const struct mesh *mesh,
+                  const struct ads_status *proxies, const struct findings *source,
+                  const uint64_t *digests, size_t n_digests, struct buf *out)
 {
     AUTO(arena_free) struct arena *a = arena_new(8192);
     struct value *v = value_new(a, VALUE_OBJECT);
+    value_set(a, v, "mesh", mesh_value(a, mesh));
+    value_set(a, v, "controller", teller_value(a, teller));
     add_proxies(a, value_ensure(a, v, "proxies", VALUE_ARRAY), mesh, proxies);
     struct value *sources = value_ensure(a, v, "sources", VALUE_ARRAY);
     for (size_t i = 0; i < n_digests; i++) {

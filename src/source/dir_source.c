@@ -26,6 +26,7 @@ struct root {
 };
 
 struct dir_source {
+    struct source common;
     struct dir_source_options options;
     struct root *roots;
     struct watcher *watcher;
@@ -356,4 +357,25 @@ void dir_source_free(struct dir_source *s)
     findings_done(&s->own);
     free(s->roots);
     free(s);
+}
+
+static const struct findings *common_findings(const struct source *s)
+{
+    return dir_source_findings((const struct dir_source *)s);
+}
+
+static bool common_in_sync(const struct source *s)
+{
+    return true;
+}
+
+static void common_free(struct source *s)
+{
+    dir_source_free((struct dir_source *)s);
+}
+
+struct source *dir_source_common(struct dir_source *s)
+{
+    s->common = (struct source){common_findings, common_in_sync, common_free};
+    return &s->common;
 }

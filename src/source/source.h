@@ -1,4 +1,5 @@
-/* A source fills a store and tells when it did. Nothing downstream knows which source it was.
+/* A source fills a store and tells when it did. Nothing downstream knows which source it was; there
+ * are two, and cluster_source.h is the other.
  *
  * The directory source reads folders and files of manifests and watches them with inotify: edits in
  * place, editors that write a new file and rename it, files and folders that appear and go. A file
@@ -11,6 +12,18 @@
 #include "doc/findings.h"
 #include "net/loop.h"
 #include "store/store.h"
+
+/* What all sources have in common; each holds one. */
+struct source {
+    const struct findings *(*findings)(const struct source *s);
+    bool (*in_sync)(const struct source *s);
+    void (*free)(struct source *s);
+};
+/* What is wrong with what was read; borrowed until the next on_change. */
+const struct findings *source_findings(const struct source *s);
+/* Everything was read once: from now on the store tells the truth. */
+bool source_in_sync(const struct source *s);
+void source_free(struct source *s); /* takes NULL */
 
 /* Files end in .yaml, .yml or .json; names that begin with "." and those of editors' backups are
  * passed over. Roots are in order of precedence: of two objects with one kind, namespace and name,
@@ -40,5 +53,7 @@ const struct findings *dir_source_findings(const struct dir_source *s);
  * they were at the last on_change. */
 uint64_t dir_source_digest(const struct dir_source *s, size_t root);
 void dir_source_free(struct dir_source *s);
+/* The same source. It is in sync from its start. */
+struct source *dir_source_common(struct dir_source *s);
 
 #endif

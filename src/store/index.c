@@ -2,6 +2,7 @@
 #include "store/internal.h"
 
 #include "kinds/core.h"
+#include "kinds/policy.h"
 #include "kinds/smi.h"
 
 #define LABEL_PROXY "osm-proxy-uuid"
@@ -23,7 +24,7 @@ static void by_namespace(struct keys *k, const struct object *o)
 
 static void pod_by_account(struct keys *k, const struct object *o)
 {
-    keys_emit(k, o->meta.namespace, "/", ((const struct pod *)o)->spec.service_account_name);
+    keys_emit(k, o->meta.namespace, "/", ((const struct pod *)o)->service_account);
 }
 
 static void pod_by_proxy(struct keys *k, const struct object *o)
@@ -147,6 +148,32 @@ static void split_by_match(struct keys *k, const struct object *o)
     }
 }
 
+static void ingress_by_backend(struct keys *k, const struct object *o)
+{
+    const struct ingress_backend *b = (const struct ingress_backend *)o;
+    for (size_t i = 0; i < b->backends.len; i++) {
+        keys_emit(k, o->meta.namespace, "/", b->backends.at[i].name);
+    }
+}
+
+static void ingress_by_source(struct keys *k, const struct object *o)
+{
+    const struct ingress_backend *b = (const struct ingress_backend *)o;
+    for (size_t i = 0; i < b->sources.len; i++) {
+        if (str_is(b->sources.at[i].kind, "Service")) {
+            keys_emit(k, b->sources.at[i].namespace, "/", b->sources.at[i].name);
+        }
+    }
+}
+
+static void ingress_by_match(struct keys *k, const struct object *o)
+{
+    const struct ingress_backend *b = (const struct ingress_backend *)o;
+    for (size_t i = 0; i < b->matches.len; i++) {
+        keys_emit(k, o->meta.namespace, "/", b->matches.at[i].name);
+    }
+}
+
 static const struct row {
     enum kind kind;
     enum store_index index;
@@ -165,7 +192,24 @@ static const struct row {
     {KIND_TRAFFIC_SPLIT, INDEX_SPLIT_BY_APEX, split_by_apex},
     {KIND_TRAFFIC_SPLIT, INDEX_SPLIT_BY_BACKEND, split_by_backend},
     {KIND_TRAFFIC_SPLIT, INDEX_SPLIT_BY_MATCH, split_by_match},
+    {KIND_INGRESS_BACKEND, INDEX_INGRESS_BY_BACKEND, ingress_by_backend},
+    {KIND_INGRESS_BACKEND, INDEX_INGRESS_BY_SOURCE, ingress_by_source},
+    {KIND_INGRESS_BACKEND, INDEX_INGRESS_BY_MATCH, ingress_by_match},
 };
+
+void keys_of_one(struct keys *k, enum store_index index, struct object *o)
+{
+    k->object = o;
+    k->index = index;
+    if (index == INDEX_NAMESPACE && o->meta.namespace.len > 0) {
+        by_namespace(k, o);
+    }
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        if (table[i].kind == o->kind && table[i].index == index) {
+            table[i].emit(k, o);
+        }
+    }
+}
 
 void keys_of(struct keys *k, struct object *o)
 {

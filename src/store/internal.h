@@ -16,5 +16,7 @@ struct keys {
     struct object *object;
 };
 void keys_of(struct keys *k, struct object *o);
+/* Only those of one index. */
+void keys_of_one(struct keys *k, enum store_index index, struct object *o);
 
 #endif

@@ -3,28 +3,46 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/map.h"
 #include "store/internal.h"
+#include "store/keyless.h"
 
 /* A key joins a few names and labels; those are limited one by one where objects are decoded. */
 #define KEY_BYTES (1u << 20)
 
+/* What an index has under a key: mostly one object, and then the table holds just that; several are
+ * in a bucket, whose pointer is marked by its lowest bit. The key itself isn't kept: each object
+ * that is there yields it again. */
 struct bucket {
     VEC(struct object *) list; /* sorted by namespace, then name; borrowed from the table */
 };
 
+static struct bucket *bucket_of(void *value)
+{
+    uintptr_t p = (uintptr_t)value;
+    return p & 1 ? (struct bucket *)(p - 1) : NULL;
+}
+
+static void *as_value(struct bucket *b)
+{
+    return (char *)b + 1;
+}
+
 struct store {
-    struct map objects[KIND_COUNT]; /* "ns/name" -> object, owned */
-    struct map index[INDEX_COUNT];  /* key -> bucket, owned */
-    struct map changed;             /* "kind/ns/name" -> change, owned */
-    struct buf *scratch;            /* for keys, so that lookups needn't allocate */
+    struct map objects[KIND_COUNT];    /* "ns/name" -> object, owned */
+    struct keyless index[INDEX_COUNT]; /* of objects and buckets */
+    struct map changed;                /* "kind/ns/name" -> change, owned */
+    struct buf *scratch, *compare;     /* for keys, so that lookups needn't allocate */
 };
 
 struct store *store_new(void)
 {
     struct store *s = NEW(struct store);
     s->scratch = NEW(struct buf);
+    s->compare = NEW(struct buf);
     buf_init(s->scratch, KEY_BYTES);
+    buf_init(s->compare, KEY_BYTES);
     return s;
 }
 
@@ -33,11 +51,12 @@ static void object_free_value(void *o)
     object_unref(o);
 }
 
-static void bucket_free(void *value)
+static void bucket_free(struct bucket *b)
 {
-    struct bucket *b = value;
-    VEC_DONE(b->list);
-    free(b);
+    if (b) {
+        VEC_DONE(b->list);
+        free(b);
+    }
 }
 
 static void change_free(void *value)
@@ -55,13 +74,18 @@ void store_free(struct store *s)
     }
     map_done(&s->changed, change_free);
     for (size_t i = 0; i < INDEX_COUNT; i++) {
-        map_done(&s->index[i], bucket_free);
+        for (size_t k = 0; k < s->index[i].cap; k++) {
+            bucket_free(bucket_of(s->index[i].values[k]));
+        }
+        keyless_done(&s->index[i]);
     }
     for (size_t i = 0; i < KIND_COUNT; i++) {
         map_done(&s->objects[i], object_free_value);
     }
     buf_done(s->scratch);
+    buf_done(s->compare);
     free(s->scratch);
+    free(s->compare);
     free(s);
 }
 
@@ -95,14 +119,8 @@ static size_t bucket_place(const struct bucket *b, const struct object *o)
     return low;
 }
 
-static void index_add(void *arg, enum store_index index, struct str key, struct object *o)
+static void bucket_insert(struct bucket *b, struct object *o)
 {
-    struct store *s = arg;
-    struct bucket *b = map_find(&s->index[index], key);
-    if (!b) {
-        b = NEW(struct bucket);
-        map_put(&s->index[index], key, b);
-    }
     size_t i = bucket_place(b, o);
     if (i < b->list.len && b->list.at[i] == o) {
         return;
@@ -112,17 +130,80 @@ static void index_add(void *arg, enum store_index index, struct str key, struct 
     b->list.at[i] = o;
 }
 
-static void index_remove(void *arg, enum store_index index, struct str key, struct object *o)
+struct search {
+    const struct store *store;
+    enum store_index index;
+    struct str key;
+    bool found;
+};
+
+static void search_key(void *arg, enum store_index index, struct str key, struct object *o)
+{
+    struct search *q = arg;
+    q->found |= str_eq(key, q->key);
+}
+
+/* Is this what is under the key? */
+static bool has_key(void *arg, void *value)
+{
+    struct search *q = arg;
+    const struct bucket *b = bucket_of(value);
+    q->found = false;
+    keys_of_one(&(struct keys){.each = search_key, .arg = q, .scratch = q->store->compare},
+                q->index, b ? b->list.at[0] : value);
+    return q->found;
+}
+
+static uint32_t hash_of(struct str key)
+{
+    return (uint32_t)hash_seeded(key.ptr ? key.ptr : "", key.len);
+}
+
+static void **index_slot(const struct store *s, enum store_index index, struct str key)
+{
+    struct search q = {.store = s, .index = index, .key = key};
+    return keyless_find(&s->index[index], hash_of(key), has_key, &q);
+}
+
+static void index_add(void *arg, enum store_index index, struct str key, struct object *o)
 {
     struct store *s = arg;
-    struct bucket *b = map_find(&s->index[index], key);
-    size_t i = b ? bucket_place(b, o) : 0;
-    if (!b || i == b->list.len || b->list.at[i] != o) {
+    void **slot = index_slot(s, index, key);
+    if (!slot) {
+        keyless_add(&s->index[index], hash_of(key), o);
+    } else if (*slot != o) {
+        struct bucket *b = bucket_of(*slot);
+        if (!b) {
+            b = NEW(struct bucket);
+            bucket_insert(b, *slot);
+            *slot = as_value(b);
+        }
+        bucket_insert(b, o);
+    }
+}
+
+static void bucket_take(struct bucket *b, struct object *o, void **slot)
+{
+    size_t i = bucket_place(b, o);
+    if (i == b->list.len || b->list.at[i] != o) {
         return;
     }
     VEC_REMOVE(b->list, i);
-    if (b->list.len == 0) {
-        bucket_free(map_remove(&s->index[index], key));
+    if (b->list.len == 1) {
+        *slot = b->list.at[0];
+        bucket_free(b);
+    }
+}
+
+static void index_remove(void *arg, enum store_index index, struct str key, struct object *o)
+{
+    struct store *s = arg;
+    void **slot = index_slot(s, index, key);
+    struct bucket *b = slot ? bucket_of(*slot) : NULL;
+    if (b) {
+        bucket_take(b, o, slot);
+    } else if (slot && *slot == o) {
+        keyless_remove(&s->index[index], slot);
     }
 }
 
@@ -202,13 +283,22 @@ void store_each(const struct store *s, enum kind kind, void (*fn)(void *arg, str
 
 struct object_list store_lookup(const struct store *s, enum store_index index, struct str key)
 {
-    const struct bucket *b = map_find(&s->index[index], key);
-    return b ? (struct object_list){b->list.at, b->list.len} : (struct object_list){0};
+    void **slot = index_slot(s, index, key);
+    const struct bucket *b = slot ? bucket_of(*slot) : NULL;
+    if (b) {
+        return (struct object_list){b->list.at, b->list.len};
+    }
+    return slot ? (struct object_list){(struct object *const *)slot, 1} : (struct object_list){0};
 }
 
 bool store_has_changes(const struct store *s)
 {
     return map_len(&s->changed) > 0;
+}
+
+size_t store_pending(const struct store *s)
+{
+    return map_len(&s->changed);
 }
 
 void store_take_changes(struct store *s, struct changes *ret)

@@ -45,6 +45,9 @@ enum store_index {
     INDEX_SPLIT_BY_APEX,         /* ns/service */
     INDEX_SPLIT_BY_BACKEND,      /* ns/service */
     INDEX_SPLIT_BY_MATCH,        /* ns/route group */
+    INDEX_INGRESS_BY_BACKEND,    /* ns/service that is opened */
+    INDEX_INGRESS_BY_SOURCE,     /* ns/service that may call */
+    INDEX_INGRESS_BY_MATCH,      /* ns/route group */
     INDEX_COUNT,
 };
 
@@ -65,6 +68,7 @@ struct changes {
     VEC(struct change) list;
 };
 bool store_has_changes(const struct store *s);
+size_t store_pending(const struct store *s); /* changes that nobody took yet */
 /* Moves the recorded changes out. */
 void store_take_changes(struct store *s, struct changes *ret);
 void changes_done(struct changes *c);

@@ -13,6 +13,20 @@
 
 struct ads;
 
+/* Told what happens, to count it, on the shards' threads (refused_full: on the brain's). All
+ * functions are set. */
+struct ads_observer {
+    void (*request)(enum xds_type t);
+    void (*response)(enum xds_type t);
+    void (*refused)(enum xds_type t);    /* by the proxy */
+    void (*unanswered)(enum xds_type t); /* the stream ended and the proxy hadn't answered */
+    /* The proxy answered to all that it was owed of a type, success: took it. XDS_TYPES: of all
+     * types. us: since the configuration was new or the proxy asked. */
+    void (*updated)(enum xds_type t, bool success, int64_t us);
+    void (*reconnected)(void);  /* a proxy came that has configuration */
+    void (*refused_full)(void); /* maxDataPlaneConnections */
+};
+
 struct ads_options {
     struct loop *brain;
     const char *host; /* to listen on, "0.0.0.0" or "::" */
@@ -20,11 +34,13 @@ struct ads_options {
     unsigned shards;  /* threads; 0: one a core */
     const struct mesh *mesh;
     struct planner *planner;
-    struct issuer *issuer; /* for the server's own certificate `ads.<trust domain>` */
+    struct issuer *issuer;               /* for the server's own certificate `ads.<trust domain>` */
+    const struct ads_observer *observer; /* NULL: nobody counts */
+    int64_t max_age_ms;                  /* of connections; 0: any, see grpc_server.h */
 };
 
-/* How long a proxy whose pod isn't known yet is kept waiting before it is refused. The source may
- * still be reading the pod that the sidecar belongs to. */
+/* How long a proxy whose pod isn't known is kept waiting before it is refused: the source may still
+ * be reading its pod. So long, too, is one served after its pod is gone. */
 #define ADS_UNKNOWN_POD_MS 10000
 
 int ads_start(const struct ads_options *options, struct ads **ret, struct err *e);
@@ -33,8 +49,9 @@ uint16_t ads_port(const struct ads *a);
 /* All below: brain thread. */
 
 /* After planner_update: hands changed plans to the shards, answers proxies that waited for their
- * pod, moves those whose audience changed. Until the first call no proxy gets an answer. */
-void ads_mesh_changed(struct ads *a, const struct mesh_delta *delta);
+ * pod, moves those whose audience changed. Until the first call no proxy gets an answer. How many
+ * plans changed. */
+size_t ads_mesh_changed(struct ads *a, const struct mesh_delta *delta);
 /* After planner_tick: hands out changed plans; renews the server's own certificate when due. */
 void ads_tick(struct ads *a, int64_t now);
 
@@ -56,7 +73,14 @@ struct ads_status {
 void ads_collect_status(struct ads *a, void (*done)(void *arg, const struct ads_status *s),
                         void *arg);
 size_t ads_connected(const struct ads *a);
+/* done is called on the brain when every shard's loop has turned; never when one is stuck. */
+void ads_ping(struct ads *a, void (*done)(void *arg), void *arg);
+/* Another server certificate and the roots that the issuer trusts now. */
+void ads_roots_changed(struct ads *a, int64_t now);
 
+/* Takes no more proxies and tells those that are there to go elsewhere, spread over the time.
+ * Returns at once. */
+void ads_start_drain(struct ads *a, int64_t over_ms);
 /* Tells the proxies to reconnect elsewhere, waits at most ms for them, then closes. */
 void ads_drain(struct ads *a, int64_t ms);
 void ads_free(struct ads *a);

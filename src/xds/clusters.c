@@ -34,10 +34,11 @@ static void follow_downstream(struct arena *a, Cluster *c)
 }
 
 static TransportSocket *upstream_tls(struct arena *a, const struct translate *t,
-                                     const struct mesh_service *s)
+                                     const struct mesh_service *s,
+                                     const struct mesh_endpoints *endpoints)
 {
     UpstreamTls *u = new_UpstreamTls(a);
-    u->common_tls_context = pb_common_tls(a, t, name_upstream_secret(a, s->key));
+    u->common_tls_context = pb_common_tls_to(a, t, endpoints ? &endpoints->identities : NULL);
     u->common_tls_context->alpn_protocols = ONE(a, (char *)"osm");
     u->common_tls_context->n_alpn_protocols = 1;
     u->sni = pb_str(a, s->fqdn);
@@ -73,7 +74,8 @@ static HealthCheck *health_check(struct arena *a)
 }
 
 static void emit_cluster(struct arena *a, const struct translate *t, const struct mesh_service *s,
-                         const struct mesh_port *p, char *name, bool dialled, resource_vec *out)
+                         const struct mesh_port *p, const struct mesh_endpoints *endpoints,
+                         char *name, bool dialled, resource_vec *out)
 {
     Cluster *c = new_Cluster(a);
     c->name = name;
@@ -85,7 +87,7 @@ static void emit_cluster(struct arena *a, const struct translate *t, const struc
         c->eds_cluster_config->eds_config = pb_ads(a);
     }
     c->circuit_breakers = unlimited(a);
-    c->transport_socket = upstream_tls(a, t, s);
+    c->transport_socket = upstream_tls(a, t, s, endpoints);
     if (protocol_is_http(p->protocol)) {
         follow_downstream(a, c);
     }
@@ -99,11 +101,12 @@ static void emit_cluster(struct arena *a, const struct translate *t, const struc
 /* A headless service has two: calls to one of its pods, and calls that a split sends to any. */
 void translate_outbound_cluster(struct arena *a, const struct translate *t,
                                 const struct mesh_service *s, const struct mesh_port *p,
-                                resource_vec *out)
+                                const struct mesh_endpoints *endpoints, resource_vec *out)
 {
-    emit_cluster(a, t, s, p, name_cluster(a, s->key, p->target_port), false, out);
+    emit_cluster(a, t, s, p, endpoints, name_cluster(a, s->key, p->target_port), false, out);
     if (s->headless) {
-        emit_cluster(a, t, s, p, name_dialled_cluster(a, s->key, p->target_port), true, out);
+        emit_cluster(a, t, s, p, endpoints, name_dialled_cluster(a, s->key, p->target_port), true,
+                     out);
     }
 }
 

@@ -39,6 +39,7 @@ struct response {
     enum xds_type type;
     uint64_t nonce;         /* hash of what it says, or that inverted */
     struct blob *framed;    /* with gRPC's prefix */
+    struct blob *rest;      /* of the message's bytes; NULL: that was all */
     resource_vec resources; /* references */
 };
 struct response *response_ref(struct response *r);
@@ -49,13 +50,22 @@ struct response *response_unref(struct response *r);
 struct response_cache;
 struct response_cache *response_cache_new(void);
 void response_cache_free(struct response_cache *c);
-/* Encodes, or finds a remembered one; the reference is the caller's. version: of the state of the
- * world, 0 in the delta protocol. last_nonce: of the stream's response before; this one's differs,
- * so that a request that still names the other isn't taken for its answer. removed: names, delta
- * only. */
-struct response *response_cached(struct response_cache *c, enum xds_type type, bool delta,
-                                 uint64_t version, uint64_t last_nonce,
-                                 const resource_vec *resources, const resource_vec *removed);
+/* Forgets what wasn't used since the last call: it may hold much memory. */
+void response_cache_age(struct response_cache *c);
+
+struct response_content {
+    bool delta;
+    uint64_t version; /* of the state of the world; 0 in the delta protocol */
+    /* Of the stream's response before; this one's differs, so that a request that still names the
+     * other isn't taken for its answer. */
+    uint64_t last_nonce;
+    const resource_vec *resources, *removed; /* removed: names, delta only */
+    /* What other audiences have too: of this, all of them share the bytes. May be NULL. */
+    const struct resource_set *base;
+};
+/* Encodes, or finds a remembered one; the reference is the caller's. */
+struct response *response_cached(struct response_cache *c, enum xds_type type,
+                                 const struct response_content *content);
 /* The difference of two views, borrowed until the next call. */
 struct difference {
     struct view from, to;

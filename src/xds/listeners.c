@@ -114,7 +114,9 @@ static FilterChain *outbound_chain(struct arena *a, const struct mesh_service *s
     return c;
 }
 
-/* A listener that binds nothing: the catcher hands it the connections to its addresses. */
+/* A listener that binds nothing: the catcher hands it the connections to its addresses. All share
+ * their statistics, which are many: what a service is called, its cluster counts. The one chain is
+ * the default, for which Envoy builds nothing to match by. */
 static void emit_outbound(struct arena *a, char *name, const struct str *ips, size_t n,
                           uint16_t port, FilterChain *chain, resource_vec *out)
 {
@@ -122,8 +124,8 @@ static void emit_outbound(struct arena *a, char *name, const struct str *ips, si
                                   ENVOY__CONFIG__CORE__V3__TRAFFIC_DIRECTION__OUTBOUND);
     also_at(a, l, ips + 1, n - 1, port);
     l->bind_to_port = pb_bool(a, false);
-    l->filter_chains = ONE(a, chain);
-    l->n_filter_chains = 1;
+    l->stat_prefix = "outbound";
+    l->default_filter_chain = chain;
     pb_emit(out, str_of(name), &l->base);
 }
 
@@ -261,7 +263,8 @@ static FilterChain *inbound_chain(struct arena *a, const struct translate *t,
 
 void translate_inbound_listener(struct arena *a, const struct translate *t,
                                 const struct mesh_audience *audience,
-                                const struct mesh_policy *policy, resource_vec *out)
+                                const struct mesh_policy *policy,
+                                const struct mesh_ingress_port *const *ingress, resource_vec *out)
 {
     size_t n = audience->inbound.len;
     if (n == 0) {
@@ -273,11 +276,12 @@ void translate_inbound_listener(struct arena *a, const struct translate *t,
     l->listener_filters[0] = listener_filter(a, TLS_INSPECTOR, &new_TlsInspector(a)->base);
     l->listener_filters[1] = listener_filter(a, ORIGINAL_DST, &new_OriginalDst(a)->base);
     l->n_listener_filters = 2;
-    l->filter_chains = arena_array(a, n, sizeof(*l->filter_chains));
+    l->filter_chains = arena_array(a, 3 * n, sizeof(*l->filter_chains));
     for (size_t i = 0; i < n; i++) {
         l->filter_chains[l->n_filter_chains++] =
             inbound_chain(a, t, &audience->inbound.at[i], policy);
     }
+    l->n_filter_chains += pb_ingress_chains(a, t, audience, ingress, l->filter_chains + n);
     pb_emit(out, STR("inbound-listener"), &l->base);
 }
 

@@ -9,6 +9,9 @@
  * the listeners and routes that use them. */
 enum xds_type { XDS_CDS, XDS_EDS, XDS_SDS, XDS_LDS, XDS_RDS, XDS_TYPES };
 
+/* The secret with the roots that servers are checked by: every cluster of a service names it. */
+#define XDS_UPSTREAM_ROOTS "root-cert-for-mtls-outbound"
+
 const char *xds_type_url(enum xds_type t);
 const char *xds_type_name(enum xds_type t); /* "cds" */
 /* false when the URL is none of ours. */

@@ -118,6 +118,14 @@ StringMatcher *pb_exact(struct arena *a, struct str s)
     return m;
 }
 
+StringMatcher *pb_prefix(struct arena *a, char *s)
+{
+    StringMatcher *m = new_StringMatcher(a);
+    m->match_pattern_case = ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_PREFIX;
+    m->prefix = s;
+    return m;
+}
+
 StringMatcher *pb_regex(struct arena *a, struct str s)
 {
     StringMatcher *m = new_StringMatcher(a);
@@ -192,9 +200,9 @@ char *name_inbound_routes(struct arena *a, const struct mesh_inbound *in)
     return pb_printf(a, "rds-inbound.%.*s.%u", STR_ARG(in->service), in->target_port);
 }
 
-char *name_upstream_secret(struct arena *a, struct str service)
+char *name_ingress_routes(struct arena *a, const struct mesh_inbound *in)
 {
-    return pb_printf(a, "root-cert-for-mtls-outbound:%.*s", STR_ARG(service));
+    return pb_printf(a, "rds-ingress.%.*s.%u", STR_ARG(in->service), in->target_port);
 }
 
 /* "ns/sa" to spiffe://<td>/<sa>/<ns> (as in Open Service Mesh). */

@@ -72,6 +72,7 @@ PB_TYPE(FilterChain, Envoy__Config__Listener__V3__FilterChain,
         envoy__config__listener__v3__filter_chain)
 PB_TYPE(FilterChainMatch, Envoy__Config__Listener__V3__FilterChainMatch,
         envoy__config__listener__v3__filter_chain_match)
+PB_TYPE(CidrRange, Envoy__Config__Core__V3__CidrRange, envoy__config__core__v3__cidr_range)
 PB_TYPE(Filter, Envoy__Config__Listener__V3__Filter, envoy__config__listener__v3__filter)
 PB_TYPE(ListenerFilter, Envoy__Config__Listener__V3__ListenerFilter,
         envoy__config__listener__v3__listener_filter)
@@ -137,6 +138,10 @@ PB_TYPE(TlsCertificate, Envoy__Extensions__TransportSockets__Tls__V3__TlsCertifi
         envoy__extensions__transport_sockets__tls__v3__tls_certificate)
 PB_TYPE(SanMatcher, Envoy__Extensions__TransportSockets__Tls__V3__SubjectAltNameMatcher,
         envoy__extensions__transport_sockets__tls__v3__subject_alt_name_matcher)
+PB_TYPE(
+    CombinedValidationContext,
+    Envoy__Extensions__TransportSockets__Tls__V3__CommonTlsContext__CombinedCertificateValidationContext,
+    envoy__extensions__transport_sockets__tls__v3__common_tls_context__combined_certificate_validation_context)
 PB_TYPE(ValidationContext,
         Envoy__Extensions__TransportSockets__Tls__V3__CertificateValidationContext,
         envoy__extensions__transport_sockets__tls__v3__certificate_validation_context)
@@ -196,6 +201,7 @@ Address *pb_address(struct arena *a, struct str ip, uint16_t port);
 ConfigSource *pb_ads(struct arena *a);
 DataSource *pb_bytes(struct arena *a, struct str bytes);
 StringMatcher *pb_exact(struct arena *a, struct str s);
+StringMatcher *pb_prefix(struct arena *a, char *s);
 StringMatcher *pb_regex(struct arena *a, struct str s);
 TransportSocket *pb_tls_socket(struct arena *a, char *name, const ProtobufCMessage *context);
 
@@ -211,7 +217,7 @@ char *name_outbound_chain(struct arena *a, struct str service, const struct mesh
 char *name_outbound_routes(struct arena *a, struct str service, uint16_t port);
 char *name_inbound_chain(struct arena *a, const struct mesh_inbound *in);
 char *name_inbound_routes(struct arena *a, const struct mesh_inbound *in);
-char *name_upstream_secret(struct arena *a, struct str service);
+char *name_ingress_routes(struct arena *a, const struct mesh_inbound *in);
 char *name_spiffe(struct arena *a, const struct translate *t, struct str identity);
 
 /* Parts of resources that several translations use. */
@@ -220,9 +226,18 @@ enum http_side { HTTP_INBOUND, HTTP_OUTBOUND };
 Hcm *pb_hcm(struct arena *a, char *stat_prefix, enum http_side side);
 void pb_hcm_rds(struct arena *a, Hcm *h, char *routes);
 Filter *pb_filter(struct arena *a, char *name, const ProtobufCMessage *config);
+/* validation_secret NULL: the peer's certificate isn't asked for. */
 CommonTls *pb_common_tls(struct arena *a, const struct translate *t, char *validation_secret);
+/* Also the peer's name must be that of one of these identities; of none, nobody's will do. */
+CommonTls *pb_common_tls_to(struct arena *a, const struct translate *t,
+                            const struct strs *identities);
 Rbac *pb_http_policy(struct arena *a, const struct translate *t, const struct mesh_policy *p);
 Rbac *pb_tcp_policy(struct arena *a, const struct translate *t, const struct mesh_policy *p);
+Rbac *pb_ingress_policy(struct arena *a, const struct mesh_ingress_port *p);
+/* Chains for callers outside the mesh, at most two for each inbound; returns how many. */
+size_t pb_ingress_chains(struct arena *a, const struct translate *t,
+                         const struct mesh_audience *audience,
+                         const struct mesh_ingress_port *const *ingress, FilterChain **out);
 HeaderMatcher *pb_header_regex(struct arena *a, struct str name, struct str regex);
 HeaderMatcher *pb_header_exact(struct arena *a, struct str name, struct str value);
 /* Routes of a listener's own: answers 403 with these words; sends a prefix to a cluster. */
@@ -241,9 +256,11 @@ void translate_outbound_routes(struct arena *a, const struct mesh_service *s,
 void translate_inbound_routes(struct arena *a, const struct translate *t,
                               const struct mesh_inbound *in, const struct mesh_policy *policy,
                               resource_vec *out);
+void translate_ingress_routes(struct arena *a, const struct mesh_inbound *in,
+                              const struct mesh_ingress_port *port, resource_vec *out);
 void translate_outbound_cluster(struct arena *a, const struct translate *t,
                                 const struct mesh_service *s, const struct mesh_port *p,
-                                resource_vec *out);
+                                const struct mesh_endpoints *endpoints, resource_vec *out);
 void translate_local_cluster(struct arena *a, const struct mesh_inbound *in, resource_vec *out);
 void translate_metrics_cluster(struct arena *a, resource_vec *out);
 void translate_passthrough_cluster(struct arena *a, resource_vec *out);
@@ -253,13 +270,11 @@ void translate_outbound_listeners(struct arena *a, const struct translate *t,
 void translate_catcher(struct arena *a, const struct translate *t, bool ipv6, resource_vec *out);
 void translate_inbound_listener(struct arena *a, const struct translate *t,
                                 const struct mesh_audience *audience,
-                                const struct mesh_policy *policy, resource_vec *out);
+                                const struct mesh_policy *policy,
+                                const struct mesh_ingress_port *const *ingress, resource_vec *out);
 void translate_metrics_listener(struct arena *a, const struct mesh_audience *audience,
                                 resource_vec *out);
-void translate_inbound_secret(struct arena *a, const struct translate *t,
-                              resource_vec out[XDS_TYPES]);
-void translate_upstream_secret(struct arena *a, const struct translate *t,
-                               const struct mesh_service *service,
-                               const struct mesh_endpoints *endpoints, resource_vec out[XDS_TYPES]);
+void translate_root_secrets(struct arena *a, const struct translate *t,
+                            resource_vec out[XDS_TYPES]);
 
 #endif

@@ -9,17 +9,18 @@ typedef struct bundle {
     resource_vec out[XDS_TYPES];
 } bundle;
 
-struct identity_cert {
+/* An identity: its certificate, and who bears it. */
+struct bearer {
     struct cert *cert;
-    bundle resources;
+    bundle certificate;
+    struct map audiences; /* key -> audience; empty: the certificate is kept until it is due */
 };
 
 struct audience {
-    char *key;
+    char *key, *identity;
     struct plan *plan;
     bundle inbound;
     VEC(char *) services; /* that it sees through its access list (SMI mode) */
-    bool dirty, in_changed;
 };
 
 struct planner {
@@ -29,8 +30,10 @@ struct planner {
     bundle common;
     struct map services;   /* key -> bundle: all but endpoints */
     struct map endpoints;  /* key -> bundle: endpoint lists of all endpoints */
-    struct map identities; /* identity -> identity_cert */
+    struct map identities; /* identity -> bearer */
     struct map audiences;  /* key -> audience */
+    struct map dirty;      /* key -> audience: to be composed again */
+    struct map changed;    /* keys of audiences whose plan was replaced */
     struct map viewers;    /* service key -> map of audiences that see it (SMI mode) */
     struct claims *claims;
     struct resource_set *base[XDS_TYPES]; /* permissive mode: common and all services */
@@ -61,12 +64,19 @@ static void bundle_append(bundle *to, const bundle *from)
     }
 }
 
-static void identity_free(void *arg)
+static void bearer_free(void *arg)
 {
-    struct identity_cert *x = arg;
+    struct bearer *x = arg;
     cert_unref(x->cert);
-    bundle_done(&x->resources);
+    bundle_done(&x->certificate);
+    map_done(&x->audiences, NULL);
     free(x);
+}
+
+static void viewers_free(void *arg)
+{
+    map_done(arg, NULL);
+    free(arg);
 }
 
 static void forget_services(struct planner *p, struct audience *a)
@@ -75,6 +85,9 @@ static void forget_services(struct planner *p, struct audience *a)
         struct map *seen_by = map_find(&p->viewers, str_of(*s));
         if (seen_by) {
             map_remove(seen_by, str_of(a->key));
+            if (map_len(seen_by) == 0) {
+                viewers_free(map_remove(&p->viewers, str_of(*s)));
+            }
         }
         free(*s);
     }
@@ -91,13 +104,8 @@ static void audience_free(void *arg)
     }
     VEC_DONE(a->services);
     free(a->key);
+    free(a->identity);
     free(a);
-}
-
-static void viewers_free(void *arg)
-{
-    map_done(arg, NULL);
-    free(arg);
 }
 
 struct planner *planner_new(const struct mesh *mesh, struct issuer *issuer)
@@ -121,7 +129,9 @@ void planner_free(struct planner *p)
     bundle_done(&p->base_remove);
     map_done(&p->services, bundle_free);
     map_done(&p->endpoints, bundle_free);
-    map_done(&p->identities, identity_free);
+    map_done(&p->identities, bearer_free);
+    map_done(&p->dirty, NULL);
+    map_done(&p->changed, NULL);
     map_done(&p->audiences, audience_free);
     map_done(&p->viewers, viewers_free);
     for (int t = 0; t < XDS_TYPES; t++) {
@@ -151,9 +161,9 @@ static void count_encoded(struct planner *p, const bundle *b)
 
 /* --- services --- */
 
-static void set_dirty(struct audience *a)
+static void set_dirty(struct planner *p, struct audience *a)
 {
-    a->dirty = true;
+    map_put(&p->dirty, str_of(a->key), a);
 }
 
 static void dirty_viewers(struct planner *p, struct str service)
@@ -163,7 +173,7 @@ static void dirty_viewers(struct planner *p, struct str service)
         return;
     }
     MAP_EACH(seen_by, it) {
-        set_dirty(it.value);
+        set_dirty(p, it.value);
     }
 }
 
@@ -310,7 +320,7 @@ static struct identity identity_of(struct str key)
 }
 
 /* Issues a certificate; on failure the one before stays. */
-static bool renew(struct planner *p, struct str key, struct identity_cert *x, int64_t now)
+static void renew(struct planner *p, struct str key, struct bearer *x, int64_t now)
 {
     struct err e = ERR_INIT;
     struct cert *fresh = NULL;
@@ -318,29 +328,34 @@ static bool renew(struct planner *p, struct str key, struct identity_cert *x, in
     if (issuer_issue_service(p->issuer, identity_of(key), now, validity_s, &fresh, &e) < 0) {
         AUTO(free) char *who = mem_memdup(key.ptr, key.len);
         log_event(LOG_ERROR, "no certificate for a service identity", "identity", who, "reason",
-                  e.text, NULL);
-        return false;
+                  e.text, "error_code", "E4014", NULL);
+        return;
     }
     struct translate t = translate_of(p);
     cert_unref(x->cert);
     x->cert = fresh;
-    bundle_done(&x->resources);
+    bundle_done(&x->certificate);
     translate_certificate(&t, blob_str(fresh->chain), blob_str(fresh->private_key),
-                          x->resources.out);
-    return true;
+                          x->certificate.out);
 }
 
-static struct identity_cert *certificate_for(struct planner *p, struct str identity, int64_t now)
+static struct bearer *bearer_of(struct planner *p, struct str identity)
 {
-    struct identity_cert *x = map_find(&p->identities, identity);
+    struct bearer *x = map_find(&p->identities, identity);
     if (!x) {
-        x = NEW(struct identity_cert);
+        x = NEW(struct bearer);
         map_put(&p->identities, identity, x);
     }
+    return x;
+}
+
+static const bundle *certificate_for(struct planner *p, struct str identity, int64_t now)
+{
+    struct bearer *x = bearer_of(p, identity);
     if (!x->cert) {
         renew(p, identity, x, now);
     }
-    return x;
+    return &x->certificate;
 }
 
 /* --- audiences --- */
@@ -348,10 +363,17 @@ static struct identity_cert *certificate_for(struct planner *p, struct str ident
 static void encode_audience(struct planner *p, struct audience *a, const struct mesh_audience *m)
 {
     struct translate t = translate_of(p);
+    size_t n = m->inbound.len;
+    const struct mesh_ingress_port **ingress = mem_zalloc((n + 1) * sizeof(*ingress));
+    for (size_t i = 0; i < n; i++) {
+        const struct mesh_inbound *in = &m->inbound.at[i];
+        ingress[i] = mesh_ingress_port(mesh_ingress_find(p->mesh, in->service), in->target_port);
+    }
     bundle_done(&a->inbound);
-    translate_audience(&t, m, mesh_policy_find(p->mesh, m->identity), a->inbound.out);
+    translate_audience(&t, m, mesh_policy_find(p->mesh, m->identity), ingress, a->inbound.out);
+    free(ingress);
     count_encoded(p, &a->inbound);
-    set_dirty(a);
+    set_dirty(p, a);
 }
 
 static void see_service(struct planner *p, struct audience *a, struct str service)
@@ -365,15 +387,34 @@ static void see_service(struct planner *p, struct audience *a, struct str servic
     VEC_PUSH(a->services, mem_memdup(service.ptr, service.len));
 }
 
-/* SMI mode: what this identity may see, endpoint lists cut to what it may call. */
-static void add_visible(struct planner *p, struct audience *a, const struct mesh_audience *m,
-                        bundle *out)
+static bool sees_the_same(const struct audience *a, const struct mesh_access *access)
 {
-    const struct mesh_access *access = mesh_access_find(p->mesh, m->identity);
+    size_t n = access ? access->services.len : 0;
+    bool same = a->services.len == n;
+    for (size_t i = 0; same && i < n; i++) {
+        same = str_is(access->services.at[i].service, a->services.at[i]);
+    }
+    return same;
+}
+
+/* Writes down who is to be told when a service changes. */
+static void see_services(struct planner *p, struct audience *a, const struct mesh_access *access)
+{
+    if (sees_the_same(a, access)) {
+        return;
+    }
+    forget_services(p, a);
+    for (size_t i = 0; access && i < access->services.len; i++) {
+        see_service(p, a, access->services.at[i].service);
+    }
+}
+
+/* SMI mode: what this identity may see, endpoint lists cut to what it may call. */
+static void add_visible(struct planner *p, const struct mesh_access *access, bundle *out)
+{
     struct translate t = translate_of(p);
     for (size_t i = 0; access && i < access->services.len; i++) {
         const struct mesh_access_entry *x = &access->services.at[i];
-        see_service(p, a, x->service);
         bundle_append(out, map_find(&p->services, x->service));
         const struct mesh_service *s = mesh_service_find(p->mesh, x->service);
         if (x->all_identities) {
@@ -387,6 +428,9 @@ static void add_visible(struct planner *p, struct audience *a, const struct mesh
 
 static struct resource_set *set_or_same(struct resource_set *old, const resource_vec *v)
 {
+    if (old && resource_set_is(old, v)) {
+        return resource_set_ref(old);
+    }
     struct resource_set *fresh = resource_set_new(v->at, v->len);
     if (old && old->hash == fresh->hash) {
         resource_set_unref(fresh);
@@ -400,13 +444,14 @@ static bool compose(struct planner *p, struct audience *a, int64_t now)
 {
     const struct mesh_audience *m = mesh_audience_find(p->mesh, str_of(a->key));
     bool permissive = mesh_permissive(p->mesh);
+    const struct mesh_access *access = permissive ? NULL : mesh_access_find(p->mesh, m->identity);
     bundle own = {0};
-    forget_services(p, a);
+    see_services(p, a, access);
     bundle_append(&own, &a->inbound);
-    bundle_append(&own, &certificate_for(p, m->identity, now)->resources);
+    bundle_append(&own, certificate_for(p, m->identity, now));
     if (!permissive) {
         bundle_append(&own, &p->common);
-        add_visible(p, a, m, &own);
+        add_visible(p, access, &own);
     }
     struct plan *fresh = NEW(struct plan);
     ref_init(&fresh->ref);
@@ -424,52 +469,91 @@ static bool compose(struct planner *p, struct audience *a, int64_t now)
     } else {
         plan_unref(fresh);
     }
-    a->dirty = false;
     return differs;
 }
 
+static void drop_audience(struct planner *p, struct audience *a)
+{
+    struct bearer *x = bearer_of(p, str_of(a->identity));
+    forget_services(p, a);
+    map_remove(&x->audiences, str_of(a->key));
+    map_remove(&p->dirty, str_of(a->key));
+    map_remove(&p->changed, str_of(a->key));
+    map_remove(&p->audiences, str_of(a->key));
+    audience_free(a);
+}
+
+static struct audience *audience_new(struct planner *p, const struct mesh_audience *m)
+{
+    struct audience *a = NEW(struct audience);
+    a->key = mem_memdup(m->key.ptr, m->key.len);
+    a->identity = mem_memdup(m->identity.ptr, m->identity.len);
+    map_put(&p->audiences, m->key, a);
+    map_put(&bearer_of(p, m->identity)->audiences, m->key, a);
+    return a;
+}
+
+/* The identity is a part of the key, so an audience stays with its own. */
 static void update_audience(struct planner *p, struct str key)
 {
     const struct mesh_audience *m = mesh_audience_find(p->mesh, key);
     struct audience *a = map_find(&p->audiences, key);
-    if (!m) {
-        if (a) {
-            forget_services(p, a);
-            map_remove(&p->audiences, key);
-            audience_free(a);
-        }
-        return;
+    if (m) {
+        encode_audience(p, a ? a : audience_new(p, m), m);
+    } else if (a) {
+        drop_audience(p, a);
     }
-    if (!a) {
-        a = NEW(struct audience);
-        a->key = mem_memdup(key.ptr, key.len);
-        map_put(&p->audiences, key, a);
-    }
-    encode_audience(p, a, m);
 }
 
-/* Calls fn for every audience whose identity is this. */
+/* All audiences whose identity is this are composed anew, and before that encoded if they are to
+ * be. */
 static void each_of_identity(struct planner *p, struct str identity, bool encode)
 {
-    MAP_EACH(&p->audiences, it) {
+    struct bearer *x = map_find(&p->identities, identity);
+    struct map none = {0};
+    MAP_EACH(x ? &x->audiences : &none, it) {
         const struct mesh_audience *m = mesh_audience_find(p->mesh, it.key);
-        if (m && str_eq(m->identity, identity)) {
-            if (encode) {
+        if (m && encode) {
+            encode_audience(p, it.value, m);
+        }
+        set_dirty(p, it.value);
+    }
+}
+
+static bool is_behind(const struct mesh_audience *m, struct str service)
+{
+    for (size_t i = 0; i < m->inbound.len; i++) {
+        if (str_eq(m->inbound.at[i].service, service)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The identities of its pods lead there, so that it doesn't cost a look at every audience. */
+static void each_behind(struct planner *p, struct str service)
+{
+    const struct mesh_endpoints *e = mesh_endpoints_find(p->mesh, service);
+    struct map none = {0};
+    for (size_t i = 0; e && i < e->identities.len; i++) {
+        struct bearer *x = map_find(&p->identities, e->identities.at[i]);
+        MAP_EACH(x ? &x->audiences : &none, it) {
+            const struct mesh_audience *m = mesh_audience_find(p->mesh, it.key);
+            if (m && is_behind(m, service)) {
                 encode_audience(p, it.value, m);
             }
-            set_dirty(it.value);
         }
     }
 }
 
 static void compose_dirty(struct planner *p, bool all, int64_t now)
 {
-    MAP_EACH(&p->audiences, it) {
-        struct audience *a = it.value;
-        if ((a->dirty || all) && compose(p, a, now)) {
-            a->in_changed = true;
+    MAP_EACH(all ? &p->audiences : &p->dirty, it) {
+        if (compose(p, it.value, now)) {
+            map_put(&p->changed, it.key, p);
         }
     }
+    map_done(&p->dirty, NULL);
 }
 
 /* --- updates --- */
@@ -482,14 +566,20 @@ static void update_service(struct planner *p, struct str key)
     dirty_viewers(p, key);
 }
 
+/* A service whose own part changed often has other endpoints, too: it is encoded once. */
 static void update_services(struct planner *p, const struct mesh_delta *d)
 {
-    for (size_t i = 0; i < d->services.len; i++) {
-        update_service(p, d->services.at[i]);
+    struct map keys = {0};
+    VEC_EACH(d->services, key) {
+        map_put(&keys, *key, p);
     }
-    for (size_t i = 0; i < d->endpoints.len; i++) {
-        update_service(p, d->endpoints.at[i]);
+    VEC_EACH(d->endpoints, key) {
+        map_put(&keys, *key, p);
     }
+    MAP_EACH(&keys, it) {
+        update_service(p, it.key);
+    }
+    map_done(&keys, NULL);
 }
 
 static void update_identities(struct planner *p, const struct mesh_delta *d)
@@ -499,6 +589,9 @@ static void update_identities(struct planner *p, const struct mesh_delta *d)
     }
     for (size_t i = 0; i < d->access.len; i++) {
         each_of_identity(p, d->access.at[i], false);
+    }
+    for (size_t i = 0; i < d->ingress.len; i++) {
+        each_behind(p, d->ingress.at[i]);
     }
 }
 
@@ -548,23 +641,16 @@ void planner_update(struct planner *p, const struct mesh_delta *d, int64_t now)
 void planner_tick(struct planner *p, int64_t now)
 {
     MAP_EACH(&p->identities, it) {
-        struct identity_cert *x = it.value;
-        bool used = false;
+        struct bearer *x = it.value;
         if (x->cert && !cert_due(x->cert, p->issuer, now)) {
             continue;
         }
-        MAP_EACH(&p->audiences, at) {
-            const struct mesh_audience *m = mesh_audience_find(p->mesh, at.key);
-            if (m && str_eq(m->identity, it.key)) {
-                set_dirty(at.value);
-                used = true;
-            }
+        if (map_len(&x->audiences) == 0) {
+            bearer_free(map_remove(&p->identities, it.key));
+            continue;
         }
-        if (used) {
-            renew(p, it.key, x, now);
-        } else {
-            identity_free(map_remove(&p->identities, it.key));
-        }
+        renew(p, it.key, x, now);
+        each_of_identity(p, it.key, false);
     }
     compose_dirty(p, false, now);
 }
@@ -586,14 +672,11 @@ struct plan *planner_plan(const struct planner *p, struct str key)
 
 struct strs planner_take_changed(struct planner *p, struct arena *arena)
 {
-    struct strs out = {arena_array(arena, map_len(&p->audiences), sizeof(struct str)), 0};
-    MAP_EACH(&p->audiences, it) {
-        struct audience *a = it.value;
-        if (a->in_changed) {
-            a->in_changed = false;
-            out.at[out.len++] = arena_str(arena, it.key);
-        }
+    struct strs out = {arena_array(arena, map_len(&p->changed), sizeof(struct str)), 0};
+    MAP_EACH(&p->changed, it) {
+        out.at[out.len++] = arena_str(arena, it.key);
     }
+    map_done(&p->changed, NULL);
     return out;
 }
 

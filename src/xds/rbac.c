@@ -107,16 +107,33 @@ static Principal *any_principal(struct arena *a)
     return p;
 }
 
+static Principal *with_name(struct arena *a, StringMatcher *name)
+{
+    Principal *x = new_Principal(a);
+    x->identifier_case = ENVOY__CONFIG__RBAC__V3__PRINCIPAL__IDENTIFIER_AUTHENTICATED;
+    x->authenticated = new_Authenticated(a);
+    x->authenticated->principal_name = name;
+    return x;
+}
+
+static Principal *authenticated(struct arena *a, struct str name)
+{
+    return with_name(a, pb_exact(a, name));
+}
+
+/* Not everybody whose certificate the root signed: the ingress gateway's bears no such name. */
+static Principal *any_workload(struct arena *a, const struct translate *t)
+{
+    return with_name(a, pb_prefix(a, pb_printf(a, "spiffe://%s/", t->trust_domain)));
+}
+
 static void add_sources(struct arena *a, const struct translate *t, Policy *p,
                         const struct strs *sources)
 {
     p->principals = arena_array(a, sources->len, sizeof(*p->principals));
     for (size_t i = 0; i < sources->len; i++) {
-        Principal *x = new_Principal(a);
-        x->identifier_case = ENVOY__CONFIG__RBAC__V3__PRINCIPAL__IDENTIFIER_AUTHENTICATED;
-        x->authenticated = new_Authenticated(a);
-        x->authenticated->principal_name = pb_exact(a, str_of(name_spiffe(a, t, sources->at[i])));
-        p->principals[p->n_principals++] = x;
+        p->principals[p->n_principals++] =
+            authenticated(a, str_of(name_spiffe(a, t, sources->at[i])));
     }
 }
 
@@ -129,7 +146,7 @@ static void add_policy(struct arena *a, Rbac *r, struct str name, Policy *p)
 }
 
 /* RBAC without policies and with the action ALLOW lets nobody in. */
-static Rbac *new_rules(struct arena *a, const struct mesh_policy *policy)
+static Rbac *new_rules(struct arena *a, const struct translate *t, const struct mesh_policy *policy)
 {
     Rbac *r = new_Rbac(a);
     r->policies = arena_array(a, policy ? policy->rules.len + 1 : 1, sizeof(*r->policies));
@@ -137,7 +154,7 @@ static Rbac *new_rules(struct arena *a, const struct mesh_policy *policy)
         Policy *p = new_Policy(a);
         p->permissions = ONE(a, any_permission(a));
         p->n_permissions = 1;
-        p->principals = ONE(a, any_principal(a));
+        p->principals = ONE(a, any_workload(a, t));
         p->n_principals = 1;
         add_policy(a, r, STR("permissive"), p);
     }
@@ -146,7 +163,7 @@ static Rbac *new_rules(struct arena *a, const struct mesh_policy *policy)
 
 Rbac *pb_http_policy(struct arena *a, const struct translate *t, const struct mesh_policy *policy)
 {
-    Rbac *r = new_rules(a, policy);
+    Rbac *r = new_rules(a, t, policy);
     for (size_t i = 0; policy && !policy->allow_all && i < policy->rules.len; i++) {
         const struct mesh_rule *rule = &policy->rules.at[i];
         if (rule->http.len == 0 || rule->sources.len == 0) {
@@ -159,6 +176,32 @@ Rbac *pb_http_policy(struct arena *a, const struct translate *t, const struct me
         }
         add_sources(a, t, p, &rule->sources);
         add_policy(a, r, rule->name, p);
+    }
+    return r;
+}
+
+/* From which addresses, the chain says. */
+Rbac *pb_ingress_policy(struct arena *a, const struct mesh_ingress_port *port)
+{
+    Rbac *r = new_Rbac(a);
+    Policy *p = new_Policy(a);
+    p->permissions = arena_array(a, port->matches.len + 1, sizeof(*p->permissions));
+    for (size_t i = 0; !port->any_call && i < port->matches.len; i++) {
+        p->permissions[p->n_permissions++] = match_permission(a, &port->matches.at[i]);
+    }
+    if (port->any_call) {
+        p->permissions[p->n_permissions++] = any_permission(a);
+    }
+    p->principals = arena_array(a, port->principals.len + 1, sizeof(*p->principals));
+    for (size_t i = 0; !port->any_client && i < port->principals.len; i++) {
+        p->principals[p->n_principals++] = authenticated(a, port->principals.at[i]);
+    }
+    if (port->any_client) {
+        p->principals[p->n_principals++] = any_principal(a);
+    }
+    r->policies = arena_array(a, 1, sizeof(*r->policies));
+    if (p->n_permissions > 0 && p->n_principals > 0) {
+        add_policy(a, r, port->policy, p);
     }
     return r;
 }
@@ -181,7 +224,7 @@ static void add_ports(struct arena *a, Policy *p, const struct mesh_rule *rule)
 
 Rbac *pb_tcp_policy(struct arena *a, const struct translate *t, const struct mesh_policy *policy)
 {
-    Rbac *r = new_rules(a, policy);
+    Rbac *r = new_rules(a, t, policy);
     for (size_t i = 0; policy && !policy->allow_all && i < policy->rules.len; i++) {
         const struct mesh_rule *rule = &policy->rules.at[i];
         if (!rule->tcp || rule->sources.len == 0) {

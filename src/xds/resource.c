@@ -138,6 +138,21 @@ struct resource_set *resource_set_new(struct resource *const *at, size_t n)
     return seal(s);
 }
 
+bool resource_set_is(const struct resource_set *s, const resource_vec *v)
+{
+    uint64_t found = 0; /* a bit for each place in the set */
+    bool is = s->n == v->len && s->n <= 64;
+    for (size_t i = 0; is && i < s->n; i++) {
+        size_t at = 0;
+        while (at < s->n && s->at[at] != v->at[i]) {
+            at++;
+        }
+        is = at < s->n && !(found >> at & 1);
+        found |= is ? UINT64_C(1) << at : 0;
+    }
+    return is;
+}
+
 static bool contains(struct resource *const *sorted, size_t n, const struct resource *r)
 {
     return n > 0 && bsearch(&r, sorted, n, sizeof(*sorted), by_id) != NULL;
@@ -261,6 +276,26 @@ struct resource *view_find(struct view v, uint64_t id)
     return r ? r : resource_set_find(v.base, id);
 }
 
+static struct resource *set_at(const struct resource_set *s, size_t *at, uint64_t id)
+{
+    while (s && *at < s->n && s->at[*at]->id < id) {
+        (*at)++;
+    }
+    return s && *at < s->n && s->at[*at]->id == id ? s->at[*at] : NULL;
+}
+
+/* Few are looked up one by one; for many, one walk through both sets is cheaper. */
+void view_find_all(struct view v, const uint64_t *ids, size_t n,
+                   void (*fn)(void *arg, size_t i, struct resource *r), void *arg)
+{
+    size_t total = (v.base ? v.base->n : 0) + (v.own ? v.own->n : 0), base = 0, own = 0;
+    bool few = n < total / 16 || n < 8;
+    for (size_t i = 0; i < n; i++) {
+        struct resource *r = few ? view_find(v, ids[i]) : set_at(v.own, &own, ids[i]);
+        fn(arg, i, r || few ? r : set_at(v.base, &base, ids[i]));
+    }
+}
+
 /* Walks both sets of a view in order of id; own's win. */
 struct cursor {
     struct view v;
@@ -289,10 +324,10 @@ static void cursor_step(struct cursor *c, const struct resource *r)
 
 /* Equal bases are passed over, except where an own set covers a name of theirs: then the whole must
  * be walked. */
-static bool covers(const struct resource_set *own, const struct resource_set *base)
+bool view_covers(struct view v)
 {
-    for (size_t i = 0; own && base && i < own->n; i++) {
-        if (resource_set_find(base, own->at[i]->id)) {
+    for (size_t i = 0; v.own && v.base && i < v.own->n; i++) {
+        if (resource_set_find(v.base, v.own->at[i]->id)) {
             return true;
         }
     }
@@ -302,7 +337,7 @@ static bool covers(const struct resource_set *own, const struct resource_set *ba
 void view_diff(struct view from, struct view to, void (*changed)(void *arg, struct resource *r),
                void (*removed)(void *arg, struct resource *r), void *arg)
 {
-    if (from.base == to.base && !covers(from.own, from.base) && !covers(to.own, to.base)) {
+    if (from.base == to.base && !view_covers(from) && !view_covers(to)) {
         from.base = to.base = NULL;
     }
     if (from.base == to.base && from.own == to.own) {

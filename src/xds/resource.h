@@ -42,6 +42,8 @@ struct resource_set {
 
 /* Takes a reference of its own to each; of equal names the first counts. */
 struct resource_set *resource_set_new(struct resource *const *at, size_t n);
+/* Surely made of these, the very same? Of long ones and of equal names it may say no. */
+bool resource_set_is(const struct resource_set *s, const resource_vec *v);
 /* The set without those of `remove` (by name) and with those of `add` (replacing equal names).
  * Returns the same set, referenced, when nothing differs. */
 struct resource_set *resource_set_edit(struct resource_set *s, const resource_vec *remove,
@@ -60,7 +62,12 @@ bool view_same(struct view a, struct view b); /* same content, by hash */
 uint64_t view_hash(struct view v);
 size_t view_count(struct view v);
 struct resource *view_find(struct view v, uint64_t id);
+/* Calls fn for each of n sorted ids with its place among them and the resource or NULL. */
+void view_find_all(struct view v, const uint64_t *ids, size_t n,
+                   void (*fn)(void *arg, size_t i, struct resource *r), void *arg);
 
+/* Does own have a name that base has too? */
+bool view_covers(struct view v);
 /* Calls changed for what `to` has and `from` has not in that version, removed for names that only
  * `from` has; both in order of id. Sets that both share are passed over without a look inside. */
 void view_diff(struct view from, struct view to, void (*changed)(void *arg, struct resource *r),

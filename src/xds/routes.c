@@ -141,19 +141,36 @@ static void add_policy(struct arena *a, VirtualHost *v, Rbac *rules)
     v->n_typed_per_filter_config = 1;
 }
 
-void translate_inbound_routes(struct arena *a, const struct translate *t,
-                              const struct mesh_inbound *in, const struct mesh_policy *policy,
-                              resource_vec *out)
+static void route_to_application(struct arena *a, VirtualHost *v, const struct mesh_inbound *in)
 {
-    VirtualHost *v = virtual_host(a, "inbound", in->fqdn);
     RouteAction *action = new_action(a);
     action->cluster_specifier_case =
         ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_CLUSTER;
     action->cluster = name_local_cluster(a, in->service, in->target_port);
     v->routes = ONE(a, route_to(a, match_of(a, NULL, (struct str){0}), action));
     v->n_routes = 1;
+}
+
+void translate_inbound_routes(struct arena *a, const struct translate *t,
+                              const struct mesh_inbound *in, const struct mesh_policy *policy,
+                              resource_vec *out)
+{
+    VirtualHost *v = virtual_host(a, "inbound", in->fqdn);
+    route_to_application(a, v, in);
     add_policy(a, v, pb_http_policy(a, t, policy));
     emit_routes(a, name_inbound_routes(a, in), v, out);
+}
+
+void translate_ingress_routes(struct arena *a, const struct mesh_inbound *in,
+                              const struct mesh_ingress_port *port, resource_vec *out)
+{
+    VirtualHost *v = virtual_host(a, "ingress", in->service);
+    struct str policy, namespace;
+    str_cut(port->policy, '/', &namespace, &policy);
+    v->name = pb_printf(a, "%s_from_%.*s", v->name, STR_ARG(policy));
+    route_to_application(a, v, in);
+    add_policy(a, v, pb_ingress_policy(a, port));
+    emit_routes(a, name_ingress_routes(a, in), v, out);
 }
 
 static RouteConfiguration *one_route(struct arena *a, char *name, Route *route)

@@ -33,8 +33,14 @@ AUTO_DEFINE(struct stream, stream_free)
  * type whose response the proxy refused just now, or XDS_TYPES (see stream_error). */
 int stream_on_request(struct stream *s, struct str message, int64_t now_ms, enum xds_type *refused,
                       struct err *e);
+/* Of the last request; XDS_TYPES: one that we have nothing of, or none came. */
+enum xds_type stream_last_type(const struct stream *s);
+/* The first request told what the proxy has: it was connected before. */
+bool stream_resumes(const struct stream *s);
 /* The plan from now on; takes its own reference. */
 void stream_set_plan(struct stream *s, struct plan *plan);
+/* It will be needed soon (see mem.h). */
+void stream_fetch(const struct stream *s);
 /* What to send next, or NULL; call until NULL after every event. The reference is the caller's. */
 struct response *stream_next(struct stream *s, struct response_cache *cache, int64_t now_ms);
 /* When stream_next should be called again though nothing happened; INT64_MAX: never. */

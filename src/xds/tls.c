@@ -53,12 +53,21 @@ static SdsConfig *sds(struct arena *a, char *name)
     return s;
 }
 
-CommonTls *pb_common_tls(struct arena *a, const struct translate *t, char *validation_secret)
+static CommonTls *common_tls(struct arena *a, const struct translate *t)
 {
     CommonTls *c = new_CommonTls(a);
     c->tls_params = parameters(a, t->config);
     c->tls_certificate_sds_secret_configs = ONE(a, sds(a, "service-cert"));
     c->n_tls_certificate_sds_secret_configs = 1;
+    return c;
+}
+
+CommonTls *pb_common_tls(struct arena *a, const struct translate *t, char *validation_secret)
+{
+    CommonTls *c = common_tls(a, t);
+    if (!validation_secret) {
+        return c;
+    }
     c->validation_context_type_case =
         T(COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_VALIDATION_CONTEXT_SDS_SECRET_CONFIG);
     c->validation_context_sds_secret_config = sds(a, validation_secret);
@@ -73,44 +82,50 @@ static SanMatcher *uri_matcher(struct arena *a, struct str uri)
     return m;
 }
 
-static void emit_validation(struct arena *a, char *name, ValidationContext *v, resource_vec *out)
-{
-    Secret *s = new_Secret(a);
-    s->name = name;
-    s->type_case = T(SECRET__TYPE_VALIDATION_CONTEXT);
-    s->validation_context = v;
-    pb_emit(out, str_of(name), &s->base);
-}
-
-/* Checks that a client's certificate is of this mesh; who it is, RBAC looks at. */
-void translate_inbound_secret(struct arena *a, const struct translate *t,
-                              resource_vec out[XDS_TYPES])
+/* The roots are one secret for all services: what differs is the names, and these are in the
+ * cluster. Else each service would repeat the roots at every sidecar, and a rotation would send
+ * them so many times. Never an open context: without identities the name is one that no certificate
+ * bears. */
+CommonTls *pb_common_tls_to(struct arena *a, const struct translate *t,
+                            const struct strs *identities)
 {
     ValidationContext *v = new_ValidationContext(a);
-    v->trusted_ca = pb_bytes(a, t->roots);
-    emit_validation(a, "root-cert-for-mtls-inbound", v, &out[XDS_SDS]);
-}
-
-/* Checks that whoever answers for a service is one of its workloads. A service without any gets a
- * name that no certificate bears: never an open context. */
-void translate_upstream_secret(struct arena *a, const struct translate *t,
-                               const struct mesh_service *service,
-                               const struct mesh_endpoints *endpoints, resource_vec out[XDS_TYPES])
-{
-    size_t n = endpoints ? endpoints->identities.len : 0;
-    ValidationContext *v = new_ValidationContext(a);
-    v->trusted_ca = pb_bytes(a, t->roots);
+    size_t n = identities ? identities->len : 0;
     v->match_typed_subject_alt_names =
         arena_array(a, n + 1, sizeof(*v->match_typed_subject_alt_names));
     for (size_t i = 0; i < n; i++) {
         v->match_typed_subject_alt_names[v->n_match_typed_subject_alt_names++] =
-            uri_matcher(a, str_of(name_spiffe(a, t, endpoints->identities.at[i])));
+            uri_matcher(a, str_of(name_spiffe(a, t, identities->at[i])));
     }
     if (n == 0) {
         v->match_typed_subject_alt_names[v->n_match_typed_subject_alt_names++] =
             uri_matcher(a, STR("spiffe://nobody.invalid/"));
     }
-    emit_validation(a, name_upstream_secret(a, service->key), v, &out[XDS_SDS]);
+    CombinedValidationContext *both = new_CombinedValidationContext(a);
+    both->default_validation_context = v;
+    both->validation_context_sds_secret_config = sds(a, XDS_UPSTREAM_ROOTS);
+    CommonTls *c = common_tls(a, t);
+    c->validation_context_type_case =
+        T(COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_COMBINED_VALIDATION_CONTEXT);
+    c->combined_validation_context = both;
+    return c;
+}
+
+static void emit_roots(struct arena *a, const struct translate *t, char *name, resource_vec *out)
+{
+    Secret *s = new_Secret(a);
+    s->name = name;
+    s->type_case = T(SECRET__TYPE_VALIDATION_CONTEXT);
+    s->validation_context = new_ValidationContext(a);
+    s->validation_context->trusted_ca = pb_bytes(a, t->roots);
+    pb_emit(out, str_of(name), &s->base);
+}
+
+/* Inbound they check that a client is of this mesh; who it is, RBAC looks at. */
+void translate_root_secrets(struct arena *a, const struct translate *t, resource_vec out[XDS_TYPES])
+{
+    emit_roots(a, t, "root-cert-for-mtls-inbound", &out[XDS_SDS]);
+    emit_roots(a, t, XDS_UPSTREAM_ROOTS, &out[XDS_SDS]);
 }
 
 void translate_certificate(const struct translate *t, struct str chain_pem, struct str key_pem,

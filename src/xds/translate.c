@@ -24,7 +24,7 @@ void translate_common(const struct translate *t, resource_vec out[XDS_TYPES])
     if (t->config->traffic.enable_egress) {
         translate_passthrough_cluster(a, &out[XDS_CDS]);
     }
-    translate_inbound_secret(a, t, out);
+    translate_root_secrets(a, t, out);
 }
 
 void translate_service(const struct translate *t, const struct mesh_service *s,
@@ -34,27 +34,30 @@ void translate_service(const struct translate *t, const struct mesh_service *s,
     for (size_t i = 0; i < s->ports.len; i++) {
         const struct mesh_port *p = &s->ports.at[i];
         if (first_of_target_port(s, i)) {
-            translate_outbound_cluster(a, t, s, p, &out[XDS_CDS]);
+            translate_outbound_cluster(a, t, s, p, endpoints, &out[XDS_CDS]);
         }
         if (protocol_is_http(p->protocol)) {
             translate_outbound_routes(a, s, p, &out[XDS_RDS]);
         }
     }
     translate_outbound_listeners(a, t, s, endpoints, &out[XDS_LDS]);
-    translate_upstream_secret(a, t, s, endpoints, out);
 }
 
 void translate_audience(const struct translate *t, const struct mesh_audience *audience,
-                        const struct mesh_policy *policy, resource_vec out[XDS_TYPES])
+                        const struct mesh_policy *policy,
+                        const struct mesh_ingress_port *const *ingress, resource_vec out[XDS_TYPES])
 {
     AUTO(arena_free) struct arena *a = arena_new(16384);
     translate_catcher(a, t, audience->ipv6, &out[XDS_LDS]);
-    translate_inbound_listener(a, t, audience, policy, &out[XDS_LDS]);
+    translate_inbound_listener(a, t, audience, policy, ingress, &out[XDS_LDS]);
     for (size_t i = 0; i < audience->inbound.len; i++) {
         const struct mesh_inbound *in = &audience->inbound.at[i];
         translate_local_cluster(a, in, &out[XDS_CDS]);
         if (protocol_is_http(in->protocol)) {
             translate_inbound_routes(a, t, in, policy, &out[XDS_RDS]);
+        }
+        if (ingress[i]) {
+            translate_ingress_routes(a, in, ingress[i], &out[XDS_RDS]);
         }
     }
     if (audience->prometheus) {

@@ -22,11 +22,11 @@ struct translate {
 
 /* Each appends new resources (references of the vector's owner) to out[type]. */
 
-/* For all proxies: the cluster of egress, and the secret that checks clients' certificates. */
+/* For all proxies: the cluster of egress, and the roots that check certificates of both sides. */
 void translate_common(const struct translate *t, resource_vec out[XDS_TYPES]);
 
-/* A service as its clients see it: clusters, listeners, routes, and the secret that checks its
- * certificates. Endpoint lists come apart, because they change more often; a headless service has a
+/* A service as its clients see it: clusters, which say whose certificates are believed, listeners,
+ * routes. Endpoint lists come apart, because they change more often; a headless service has a
  * listener for every endpoint instead. */
 void translate_service(const struct translate *t, const struct mesh_service *service,
                        const struct mesh_endpoints *endpoints, resource_vec out[XDS_TYPES]);
@@ -37,9 +37,12 @@ void translate_endpoints(const struct translate *t, const struct mesh_service *s
 
 /* What only the proxies of one audience have: the catcher of outbound connections with what happens
  * to calls that no service claims; the inbound listener, its routes with the policy, the clusters
- * of the application's ports; the listener for metrics. */
+ * of the application's ports; the listener for metrics. ingress: of each of its inbounds what
+ * callers outside the mesh may do, or NULL. */
 void translate_audience(const struct translate *t, const struct mesh_audience *audience,
-                        const struct mesh_policy *policy, resource_vec out[XDS_TYPES]);
+                        const struct mesh_policy *policy,
+                        const struct mesh_ingress_port *const *ingress,
+                        resource_vec out[XDS_TYPES]);
 
 /* The secret `service-cert` of one identity. */
 void translate_certificate(const struct translate *t, struct str chain_pem, struct str key_pem,

@@ -1,7 +1,13 @@
-"""Measures the figures of docs/performance.md and prints them, with the machine that they are of.
+"""Measures the figures of docs/performance.md, with the machine that they are of.
 
-    bench.py [NAME...]    all, or: build size rest policy change
+    bench.py [--full] [--out FOLDER] [NAME...]    all, or: build size rest policy change scale
+                                                  dataplane envoy source cluster inject
+
+Prints a table and writes it to FOLDER (build/bench) as bench.txt, as bench.json for machines, and
+plots of cost against mesh size as PNG and SVG. Without --full all is done in ten minutes on a quiet
+machine of two cores; with it there are more sizes and more rounds.
 """
+import argparse
 import http.client
 import json
 import os
@@ -12,25 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test/local"))
+import dataplane  # noqa: E402
+import envoy_side  # noqa: E402
+import figures  # noqa: E402
 import manifests as m  # noqa: E402
+from figures import say  # noqa: E402
 from mesh import BUILD, Mesh  # noqa: E402
+from plots import Picture  # noqa: E402
 
 APPS = BUILD / "demo"
 CLIENTS = 11
-ROUNDS = 40
 COUNTERS_PORT = 14002
-
-
-def say(name, value, limit=""):
-    print(f"{name:<58} {value:>14}  {limit}", flush=True)
-
-
-def machine():
-    cpu = next((x.split(": ")[1] for x in open("/proc/cpuinfo") if x.startswith("model name")), "?")
-    print(f"{os.cpu_count()} cores, {cpu.strip()}, Linux {os.uname().release}\n")
 
 
 def new_mesh(name):
@@ -47,7 +49,7 @@ def end(mesh):
 
 # --- the build ---
 
-def bench_build():
+def bench_build(_):
     """A configured-from-nothing build of everything, tests too."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
@@ -56,7 +58,7 @@ def bench_build():
         say("build from nothing", f"{time.monotonic() - began:.1f} s", "under 60 s")
 
 
-def bench_size():
+def bench_size(_):
     for program in ("daemon/osm-controller", "cli/osm"):
         with tempfile.NamedTemporaryFile() as stripped:
             subprocess.run(["strip", "-o", stripped.name, BUILD / "src" / program], check=True)
@@ -88,7 +90,7 @@ def cpu_ms(pid):
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
-def bench_rest():
+def bench_rest(_):
     """The bookstore of the demo, ten seconds after it came up."""
     mesh = new_mesh("rest")
     try:
@@ -158,7 +160,7 @@ def until_all(clients, counter, began):
     return (time.monotonic() - began) * 1000
 
 
-def bench_policy():
+def bench_policy(args):
     """A TrafficTarget appears in a file and goes again; 11 clients call one server all the time."""
     mesh = policy_mesh()
     try:
@@ -168,7 +170,7 @@ def bench_policy():
                                   [f"town/client-{i}" for i in range(CLIENTS)],
                                   [{"kind": "HTTPRouteGroup", "name": "all"}])
         allowed, denied = [], []
-        for _ in range(ROUNDS // 2):
+        for _ in range(20 if args.full else 10):
             began = time.monotonic()
             m.write(mesh.dir / "target.yaml", target)
             allowed.append(until_all(clients, "bought", began))
@@ -187,24 +189,144 @@ def bench_policy():
         end(mesh)
 
 
-def bench_change():
-    """What one change costs the controller, by the size of the mesh."""
-    print(flush=True)
-    subprocess.run([BUILD / "test/bench/bench_mesh"], check=True)
+CHANGED = {"endpoint": "an endpoint", "split": "a TrafficSplit", "target": "a TrafficTarget",
+           "pod": "a pod"}
+
+
+def bench_change(args):
+    """What the mesh alone costs, by its size: built from nothing, and one change."""
+    done = subprocess.run([BUILD / "test/bench/bench_mesh"], check=True, capture_output=True,
+                          text=True)
+    sizes = {r["services"]: r for r in map(json.loads, done.stdout.splitlines())}
+    smallest, largest = sizes[min(sizes)], sizes[max(sizes)]
+    for n, r in sizes.items():
+        say(f"the mesh alone, {n:,} services: built from nothing", f"{r['built_ms']:.0f} ms")
+    for key, what in CHANGED.items():
+        for n, r in sizes.items():
+            say(f"the mesh alone, {n:,} services: {what} changes", f"{r[key + '_us']:.1f} us")
+        say("    the largest mesh, times the smallest",
+            f"{largest[key + '_us'] / smallest[key + '_us']:.2f}")
+    with Picture(args.out, "mesh", "One change of the mesh (nothing sent)", "us", "services") as p:
+        for key, what in CHANGED.items():
+            p.line({n: r[key + "_us"] for n, r in sizes.items()}, what)
+    with Picture(args.out, "build", "The mesh built from nothing", "ms", "services") as p:
+        p.line({n: r["built_ms"] for n, r in sizes.items()}, "all services, policies and pods")
+
+
+def bench_dataplane(args):
+    """Requests through two sidecars against the barest pair of Envoys."""
+    mesh = new_mesh("dataplane")
+    try:
+        dataplane.run(mesh, 5 if args.full else 3, say)
+    finally:
+        end(mesh)
+
+
+def bench_envoy(_):
+    """What many services cost one real sidecar."""
+    memory = {}
+    for count in (10, 1000):
+        mesh = new_mesh("envoy")
+        try:
+            memory[count] = envoy_side.run(mesh, count, say)
+        finally:
+            end(mesh)
+    say("memory of a sidecar, a service", f"{(memory[1000] - memory[10]) / 990 * 1000:.0f} KB",
+        "at most 60 KB")
+
+
+def program(name, *line):
+    subprocess.run([sys.executable, ROOT / "test/bench" / name, *line], check=True)
+
+
+def bench_source(_):
+    """What it costs a controller to know a large cluster."""
+    program("bench_source.py")
+
+
+def bench_scale(args):
+    """Thousands of simulated sidecars."""
+    program("scale.py", "--out", args.out, *(["--full"] if args.full else []))
+
+
+def bench_cluster(args):
+    """The mesh on a Kubernetes that is brought up for it."""
+    program("bench_cluster.py", *(["--full"] if args.full else []))
+
+
+def bench_inject(_):
+    """Admission reviews: over HTTPS, with certificates issued and Secrets made. Before all else that
+    the machine has to do, or answers would wait for that."""
+    done = subprocess.run(["chrt", "-r", "1", BUILD / "test/bench/bench_inject", "2000", "1000"],
+                          check=True, capture_output=True, text=True)
+    runs = {r["run"]: r for r in map(json.loads, done.stdout.splitlines())}
+    fast, rate, cpu = runs["fast"], runs["rate"], runs["cpu"]
+    say("a review, CPU of the injector", f"{cpu['us_per_review']} us")
+    say("reviews a second of one core's CPU", f"{cpu['per_core_s']}", "at least 1000")
+    say("reviews a second, 8 callers as fast as answers come", f"{fast['per_s']}")
+    say("at 1000 a second asked for: answered", f"{rate['per_s']}")
+    say("at 1000 a second asked for: median", f"{rate['p50_ms']:.2f} ms")
+    say("at 1000 a second asked for: 99th percentile", f"{rate['p99_ms']:.2f} ms", "under 5 ms")
+    say("resident after 4,200 reviews", f"{cpu['resident_mib']:.1f} MiB")
 
 
 BENCHES = {"build": bench_build, "size": bench_size, "rest": bench_rest, "policy": bench_policy,
-           "change": bench_change}
+           "change": bench_change, "scale": bench_scale, "dataplane": bench_dataplane,
+           "envoy": bench_envoy, "source": bench_source, "cluster": bench_cluster,
+           "inject": bench_inject}
+
+
+def measure(name, args):
+    """The figures of one group; what it says is kept although it fails."""
+    file = args.out / "figures.part"
+    file.write_text("")
+    os.environ["OSM_BENCH_FIGURES"] = str(file)
+    began, error = time.monotonic(), None
+    print(f"\n{name}", flush=True)
+    try:
+        BENCHES[name](args)
+    except Exception:
+        error = traceback.format_exc()
+        print(error, file=sys.stderr, flush=True)
+    took = round(time.monotonic() - began, 1)
+    print(f"({name} took {took} s)", flush=True)
+    records = [json.loads(x) for x in file.read_text().splitlines()]
+    file.unlink()
+    return {"group": name, "seconds": took, "error": error, "figures": records}
+
+
+def write(args, on, groups):
+    (args.out / "bench.json").write_text(
+        json.dumps({"machine": on, "full": args.full, "groups": groups}, indent=1) + "\n")
+    lines = [figures.machine_line(on)]
+    for g in groups:
+        lines += ["", f"{g['group']} ({g['seconds']} s)" + (", failed" if g["error"] else "")]
+        lines += [f"{r['what']:<74} {r['value']:>16}  {r['to_reach']}".rstrip()
+                  for r in g["figures"]]
+    (args.out / "bench.txt").write_text("\n".join(lines) + "\n")
 
 
 def main():
-    names = sys.argv[1:] or list(BENCHES)
-    unknown = [n for n in names if n not in BENCHES]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--full", action="store_true", help="all sizes, more rounds")
+    parser.add_argument("--out", type=pathlib.Path, default=BUILD / "bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(BENCHES))
+    args = parser.parse_args()
+    unknown = [n for n in args.names if n not in BENCHES]
     if unknown:
         sys.exit(f"no benchmark \"{unknown[0]}\"; there are: {' '.join(BENCHES)}")
-    machine()
-    for name in names:
-        BENCHES[name]()
+    args.out.mkdir(parents=True, exist_ok=True)
+    on, groups = figures.machine(), []
+    print(figures.machine_line(on))
+    for name in args.names or BENCHES:
+        groups.append(measure(name, args))
+        write(args, on, groups)
+    print(f"\n{sum(g['seconds'] for g in groups):.0f} s in all; written to {args.out}: bench.txt, "
+          "bench.json, plots as PNG and SVG")
+    failed = [g["group"] for g in groups if g["error"]]
+    if failed:
+        sys.exit(f"failed: {' '.join(failed)}")
 
 
-main()
+if __name__ == "__main__":
+    main()

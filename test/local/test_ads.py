@@ -30,6 +30,7 @@ def mesh(new_mesh):
     ports = [{"name": "http", "port": 80}, {"name": "tcp-x", "port": 90}]
     objects.append(m.service("shop", "server", {"app": "server"}, ports))
     m.write(mesh.dir / "apps.yaml", *objects)
+    m.write(mesh.dir / "leaving.yaml", *m.client("town", "carol"))
     m.write(mesh.dir / "policy.yaml", m.mesh_config(permissive=True))
     mesh.up()
     yield mesh
@@ -201,3 +202,18 @@ def test_another_service_is_unimplemented(mesh):
             channel.unary_unary("/envoy.service.health.v3.HealthDiscoveryService/FetchHealthCheck")(
                 b"", timeout=TIMEOUT)
         assert e.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_sidecar_is_served_no_longer_than_its_pod_is_there(mesh):
+    with connect(mesh, "town/carol") as channel:
+        stream = Stream(channel, True)
+        stream.ask(CDS)
+        stream.next(CDS)
+        m.write(mesh.dir / "leaving.yaml", m.account("town", "carol"))
+        with pytest.raises(grpc.RpcError) as ended:
+            while True:
+                got = stream.seen.get(timeout=90)
+                if isinstance(got, grpc.RpcError):
+                    raise got
+        assert ended.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert "did not find pod for uuid" in ended.value.details()

@@ -386,8 +386,8 @@ def test_a_bad_timeout(fresh, text):
 
 @pytest.mark.parametrize("port", ["-1", "0", "65536"])
 def test_a_bad_port(fresh, port):
-    refused(fresh.up("--ads-port", port, check=False), 1,
-            f"--ads-port: expected a port from 1 to 65535, found {port}")
+    refused(fresh.up("--ads-port", port, check=False), 2,
+            f'--ads-port: expected a whole number from 1 to 65535, found "{port}"')
     left_nothing(fresh)
 
 

@@ -1,24 +1,28 @@
 """The discovery service's door: who gets through its TLS handshake, and what it costs to knock."""
 import base64
+import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import ssl
 import subprocess
 
 import pytest
+import yaml
 
 import manifests as m
 from mesh import eventually
 from test_ads import CDS, Stream, address_of, connect
-from test_lifecycle import controller_of
+from test_lifecycle import calls_work, controller_of, fill, is_ready
 
 TIMEOUT = 20
 ALICE = "spiffe://cluster.local/8a4bd1f6-6a39-4f8a-9d0e-2f0c6f4b1d11/sidecar/alice/town"
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 NAME = "ads.cluster.local"
 ROUND = 30  # connections of each kind
+MOST = 16  # LIMIT_ADS_CONNS_PER_PEER
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +210,84 @@ def test_who_never_calls_is_let_go(door):
     with door.dial() as raw, door.clients["good"].wrap_socket(raw, server_hostname=NAME) as tls:
         tls.sendall(HELLO)
         goes(tls)
+
+
+# --- how many one may hold ---
+
+def enter(door, who="good"):
+    """A connection that is through and stays."""
+    tls = door.clients[who].wrap_socket(door.dial(), server_hostname=NAME)
+    tls.sendall(HELLO)
+    return tls
+
+
+def stays(tls):
+    try:
+        return bool(tls.recv(100))
+    except (ssl.SSLError, ConnectionError):
+        return False
+
+
+def test_one_certificate_has_a_few_connections(mesh, door):
+    held = [enter(door) for _ in range(MOST)]
+    try:
+        assert all(stays(tls) for tls in held)
+        assert door.knock("good") is None
+        works(mesh)
+        held.pop().close()
+        eventually(lambda: (door.knock("good") is not None, "the place of one that went is free"))
+    finally:
+        for tls in held:
+            tls.close()
+
+
+# --- another root ---
+
+def serial_of(file):
+    """Of a certificate, as Envoy writes it."""
+    said = subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", file], check=True, text=True,
+                          capture_output=True).stdout
+    return said.strip().partition("=")[2].lower()
+
+
+def verifies(root, file):
+    return subprocess.run(["openssl", "verify", "-CAfile", root, file], capture_output=True,
+                          check=False).returncode == 0
+
+
+@pytest.fixture
+def own(new_mesh):
+    mesh = new_mesh("roots")
+    fill(mesh)
+    mesh.up()
+    yield mesh
+    mesh.down()
+
+
+def test_sidecars_follow_another_root(own, tmp_path):
+    """Their own certificates: a controller that starts anew knows them, and they know it."""
+    new, old = other_root(tmp_path), own.state / own.name / "ca.yaml"
+    before = list((own.state / own.name).glob("pods/*/volumes/*/sds_cert.pem"))
+    assert before and not any(verifies(new / "ca.crt", f) for f in before)
+    document = yaml.safe_load(old.read_text())
+    roots = (new / "ca.crt").read_bytes() + base64.b64decode(document["data"]["ca.crt"])
+    document["data"] = {key: base64.b64encode(value).decode() for key, value in
+                        (("ca.crt", roots), ("private.key", (new / "ca.key").read_bytes()))}
+    text = old.with_name("ca.new")
+    text.touch(0o600)
+    text.write_text(json.dumps(document))
+    text.rename(old)
+    eventually(lambda: (all(verifies(new / "ca.crt", f) for f in before), before))
+    pod = own.pod_of("town/alice")
+    name = f"{pod['namespace']}/{pod['name']}"
+    serials = {serial_of(f) for f in before}
+
+    def is_used():
+        shown = own.proxy_get(name, "certs")
+        return any(s in shown for s in serials), (serials, shown)
+    eventually(is_used)
+    gone = controller_of(own)
+    os.kill(gone, signal.SIGKILL)
+    eventually(lambda: (controller_of(own) not in (0, gone), controller_of(own)))
+    eventually(lambda: is_ready(own))
+    calls_work(own)

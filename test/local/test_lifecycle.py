@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,9 +225,8 @@ def test_a_killed_controller_is_started_again(mesh):
 def test_a_killed_pod_is_started_again(mesh):
     """The process that holds a pod's namespaces."""
     app = container(mesh, "shop/server", "app")["pid"]
-    init = next(pid for pid in descendants(daemon_of(mesh)) if pid != app and
-                os.readlink(f"/proc/{pid}/ns/net") == os.readlink(f"/proc/{app}/ns/net") and
-                in_pid_namespace(pid) == 1)
+    init = next(pid for pid in descendants(daemon_of(mesh))
+                if pid != app and is_first_beside(pid, app))
     os.kill(init, signal.SIGKILL)
     eventually(lambda: (container(mesh, "shop/server", "app")["pid"] not in (0, app),
                         mesh.status()))
@@ -234,9 +234,15 @@ def test_a_killed_pod_is_started_again(mesh):
     eventually(lambda: is_ready(mesh))
 
 
-def in_pid_namespace(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[-1])
+def is_first_beside(pid, app):
+    """Whether a process is the first of its pid namespace and in the network of another one. Some end
+    while they are looked at."""
+    with contextlib.suppress(OSError):
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        numbers = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()
+        return numbers[-1] == "1" and \
+            os.readlink(f"/proc/{pid}/ns/net") == os.readlink(f"/proc/{app}/ns/net")
+    return False
 
 
 # --- the runtime killed ---
@@ -260,6 +266,18 @@ def test_a_killed_runtime(own):
     os.kill(daemon_of(own), signal.SIGKILL)
     own.down()
     nothing_left(own, below)
+
+
+def test_a_program_in_a_folder_of_roots_only(own, tmp_path):
+    """As in a checkout in /root: the sidecar's user may not enter it, and runs what is in it."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    shutil.copy("/bin/sleep", private / "sleep")
+    m.write(own.dir / "apps.yaml", m.namespace("town"),
+            *m.client("town", "alice", securityContext={"runAsUser": 1500}))
+    own.up("--image", f"test/sleep={private}/sleep")
+    pod = own.pod_of("town/alice")
+    assert (pod["ready"], pod["restarts"]) == (True, 0), pod
 
 
 def test_down_leaves_nothing(own):

@@ -1,5 +1,6 @@
 """Calls through real Envoys: every protocol, mode and policy has its allowed and its denied case."""
 import json
+import re
 
 import pytest
 
@@ -224,6 +225,28 @@ def test_envoys_hold_no_refused_resource_and_no_warning(mesh):
         resources = json.loads(dump)["configs"]
         listeners = next(c for c in resources if "ListenersConfigDump" in c["@type"])
         assert any(x["name"] == "outbound-listener" for x in listeners["dynamic_listeners"])
+
+
+def test_a_sidecar_keeps_few_statistics_of_a_service(mesh):
+    """What is called is counted; what says nothing isn't there, and listeners count together."""
+    policy(mesh, m.mesh_config(permissive=True))
+    allowed(mesh, "town/alice", "http")
+    pod = mesh.pod_of("town/alice")
+    text = mesh.proxy_get(f"town/{pod['name']}", "stats")
+    found = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    port = m.ECHO_PORTS["http"]
+    called = f"cluster.shop/server|{port}"
+    for name in (f"{called}.upstream_rq_completed", f"{called}.upstream_cx_total",
+                 f"{called}.ssl.handshake", "listener.outbound.downstream_cx_total",
+                 f"listener.outbound.http.rds-outbound.{port}.downstream_rq_completed"):
+        assert int(found[name]) > 0, name
+    assert f"{called}.circuit_breakers.default.remaining_rq" in found
+    assert f"{called}.membership_healthy" in found
+    unused = [n for n in found if re.search(r"\.(lb_subsets|lb_zone|ocsp_|high\.|rds\.)", n)
+              or re.match(r"cluster\..+\.(update_|ssl\.certificate\.|client_ssl_|warming_state)", n)
+              or n.startswith("http.rds-outbound.")]
+    assert not unused
+    assert not [n for n in found if n.startswith("listener.") and f"_{port}." in n]
 
 
 def test_all_certificates_are_of_the_mesh_and_calls_are_mutual_tls(mesh):

@@ -49,7 +49,8 @@ static char *from_scratch(const struct store *s)
 static bool in_delta(const struct mesh_delta *d, int which, struct str key)
 {
     const __typeof__(d->services) *lists[MAPS] = {&d->services, &d->endpoints, &d->policies,
-                                                  &d->access,   &d->audiences, &d->proxies};
+                                                  &d->access,   &d->ingress,   &d->audiences,
+                                                  &d->proxies};
     for (size_t i = 0; i < lists[which]->len; i++) {
         if (str_eq(lists[which]->at[i], key)) {
             return true;

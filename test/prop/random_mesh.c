@@ -54,6 +54,7 @@ static const struct {
     {KIND_HTTP_ROUTE_GROUP, "g", 4, 3},
     {KIND_TCP_ROUTE, "r", 3, 2},
     {KIND_TRAFFIC_SPLIT, "x", 5, 4},
+    {KIND_INGRESS_BACKEND, "i", 5, 3},
 };
 
 struct random_name random_pick(struct rng *r)
@@ -219,6 +220,44 @@ static void write_split(struct rng *r, struct buf *b)
     buf_addz(b, "}\n");
 }
 
+static void write_ingress_backends(struct rng *r, struct buf *b)
+{
+    uint32_t n = rng_below(r, 2) + 1, first = rng_below(r, 6);
+    buf_addz(b, "spec:\n  backends:\n");
+    for (uint32_t i = 0; i < n; i++) {
+        bool tls = rng_below(r, 2);
+        buf_printf(b, "  - {name: v%u, port: {number: %s, protocol: %s}", (first + i) % 6,
+                   SOME(r, "8080", "8081", "8082", "9"), tls ? "https" : "http");
+        if (tls && rng_below(r, 2)) {
+            buf_printf(b, ", tls: {skipClientCertValidation: %s, sniHosts: [%s]}",
+                       SOME(r, "true", "false"),
+                       SOME(r, "", "A.example", "a.example, \"*\"", "\"*w\""));
+        }
+        buf_addz(b, "}\n");
+    }
+}
+
+static void write_ingress(struct rng *r, struct buf *b)
+{
+    write_ingress_backends(r, b);
+    buf_addz(b, "  sources:\n  - {kind: AuthenticatedPrincipal, name: gateway.example}\n");
+    uint32_t n = rng_below(r, 3);
+    for (uint32_t i = 0; i < n; i++) {
+        if (rng_below(r, 2)) {
+            buf_printf(b, "  - {kind: IPRange, name: \"%s\"}\n",
+                       SOME(r, "10.0.0.1/32", "10.0.0.3/31", "0.0.0.0/0", "fd00::/64"));
+        } else {
+            buf_printf(b, "  - {kind: Service, name: v%u, namespace: %s}\n", rng_below(r, 6),
+                       SOME(r, "a", "b", "c"));
+        }
+    }
+    if (rng_below(r, 2)) {
+        buf_printf(b, "  matches: [{apiGroup: %s, kind: HTTPRouteGroup, name: g%u}]\n",
+                   SOME(r, "specs.smi-spec.io/v1alpha4", "specs.smi-spec.io/v1alpha4", "odd"),
+                   rng_below(r, 4));
+    }
+}
+
 static void write_metadata(struct rng *r, const struct random_name *n, struct buf *b)
 {
     buf_printf(b, "kind: %s\nmetadata: {name: %s", kind_info(n->kind)->name, n->name);
@@ -271,6 +310,9 @@ void random_write(struct rng *r, const struct random_name *n, struct buf *out)
         break;
     case KIND_TRAFFIC_SPLIT:
         write_split(r, out);
+        break;
+    case KIND_INGRESS_BACKEND:
+        write_ingress(r, out);
         break;
     default:
         break;

@@ -42,7 +42,8 @@ static void levels_have_their_names_of_the_mesh_config(void **state)
         enum log_level level;
     } cases[] = {{"trace", LOG_TRACE},  {"debug", LOG_DEBUG},  {"info", LOG_INFO},
                  {"warn", LOG_WARN},    {"warning", LOG_WARN}, {"error", LOG_ERROR},
-                 {"disabled", LOG_OFF}, {"off", LOG_OFF}};
+                 {"disabled", LOG_OFF}, {"off", LOG_OFF},      {"fatal", LOG_ERROR},
+                 {"panic", LOG_ERROR}};
     enum log_level got;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         assert_true(log_level_parse(str_of(cases[i].name), &got));

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/error_codes.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -142,9 +143,24 @@ static void long_errors_say_that_they_were_cut(void **state)
     assert_string_equal(e.text + sizeof(e.text) - 5, "x...");
 }
 
+static void error_codes_are_found_by_number(void **state)
+{
+    size_t len;
+    const struct error_code_info *codes = error_codes(&len);
+    assert_int_equal(len, 100);
+    for (size_t i = 0; i < len; i++) {
+        assert_true(i == 0 || codes[i].code > codes[i - 1].code);
+        assert_ptr_equal(error_code_find((int)codes[i].code), &codes[i]);
+        assert_true(strlen(codes[i].what) > 0 && strlen(codes[i].todo) > 0);
+    }
+    assert_string_equal(error_code_find(ERROR_SDS_CERT_MISMATCH)->label, "E5027");
+    assert_null(error_code_find(5028));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(error_codes_are_found_by_number),
         cmocka_unit_test(views_compare_by_bytes),
         cmocka_unit_test(trims_and_cuts),
         cmocka_unit_test(reads_whole_numbers_in_range),

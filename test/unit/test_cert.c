@@ -38,8 +38,6 @@ static void unref_auto(struct cert **c)
     cert_unref(*c);
 }
 
-AUTO_DEFINE(struct issuer, issuer_free)
-
 /* --- a folder for the root's file --- */
 
 static char folder[] = "/tmp/test_cert.XXXXXX";
@@ -367,7 +365,7 @@ static void string_data_is_read_too(void **state)
 {
     AUTO(issuer_free) struct issuer *i = load(&ecdsa, NOW);
     AUTO(arena_free) struct arena *a = arena_new(8192);
-    struct str cert, key, cert_pem, key_pem;
+    struct str cert, key, cert_pem, key_pem = {0};
     split_file(a, &rsa, &cert, &key);
     assert_true(base64_decode(a, cert, &cert_pem) && base64_decode(a, key, &key_pem));
     struct value *doc = value_new(a, VALUE_OBJECT);
@@ -441,6 +439,45 @@ static void service_certificates_name_their_identity(void **state)
     assert_int_not_equal(ASN1_INTEGER_cmp(X509_get0_serialNumber(x), X509_get0_serialNumber(y)), 0);
 }
 
+static void gateways_are_clients_by_the_names_that_they_are_given(void **state)
+{
+    AUTO(issuer_free) struct issuer *i = NULL;
+    assert_int_equal(issuer_new(&ecdsa, NOW, &i, NULL), 0);
+    static const struct str names[] = {{"g.example", 9}, {"g.cluster.local", 15}};
+    AUTO(unref) struct cert *c = NULL;
+    assert_int_equal(issuer_issue_gateway(i, names, 2, NOW, DAY_S, &c, NULL), 0);
+    expect_names(c, "g.example", "DNS:g.example DNS:g.cluster.local");
+    assert_int_equal(verify(c, X509_PURPOSE_SSL_CLIENT, NOW), X509_V_OK);
+    assert_int_not_equal(verify(c, X509_PURPOSE_SSL_SERVER, NOW), X509_V_OK);
+    assert_int_equal(c->not_after, NOW + DAY_S);
+}
+
+static void a_gateway_is_given_no_name_of_others(void **state)
+{
+    AUTO(issuer_free) struct issuer *i = NULL;
+    assert_int_equal(issuer_new(&ecdsa, NOW, &i, NULL), 0);
+    static const struct {
+        const char *name, *why;
+    } bad[] = {
+        {"", "expected a host name"},
+        {"spiffe://cluster.local/a/b", "expected a host name"},
+        {"a.example,URI:spiffe://x", "expected a host name"},
+        {"*.example", "expected a host name"},
+        {"u1.sidecar.bookstore.demo.cluster.local", "that of a sidecar"},
+    };
+    for (size_t n = 0; n < COUNT_OF(bad); n++) {
+        struct str names[] = {STR("g.example"), str_of(bad[n].name)};
+        struct cert *c = NULL;
+        struct err e = ERR_INIT;
+        assert_int_equal(issuer_issue_gateway(i, names, 2, NOW, DAY_S, &c, &e), -1);
+        assert_null(c);
+        assert_non_null(strstr(e.text, "subjectAltNames[1]"));
+        assert_non_null(strstr(e.text, bad[n].why));
+    }
+    struct cert *c = NULL;
+    assert_int_equal(issuer_issue_gateway(i, NULL, 0, NOW, DAY_S, &c, NULL), -1);
+}
+
 static void sidecars_and_servers_have_names_of_their_own(void **state)
 {
     AUTO(issuer_free) struct issuer *i = NULL;
@@ -476,6 +513,34 @@ static void long_names_are_in_the_alternative_names(void **state)
                              account, account);
     expect_names(c, "", names);
     assert_int_equal(verify(c, X509_PURPOSE_SSL_SERVER, NOW), X509_V_OK);
+}
+
+/* Keys and their places in certificates are written by hand; OpenSSL writes the same. Often enough
+ * that numbers with zeros in front are among them. */
+static void what_is_written_by_hand_is_as_openssl_writes_it(void **state)
+{
+    AUTO(issuer_free) struct issuer *i = load(&ecdsa, NOW);
+    for (int n = 0; n < 600; n++) {
+        struct cert *c = issue(i, NOW, DAY_S);
+        EVP_PKEY *key = parse_key(c->private_key);
+        AUTO(x509) X509 *x = parse(c->chain);
+        BIO *bio = BIO_new(BIO_s_mem());
+        char *text;
+        assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
+        long len = BIO_get_mem_data(bio, &text);
+        assert_true(same(blob_str(c->private_key), (struct str){text, (size_t)len}));
+        assert_int_equal(X509_check_private_key(x, key), 1);
+        unsigned char *theirs = NULL, *ours = NULL;
+        int theirs_len = i2d_PUBKEY(key, &theirs);
+        int ours_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &ours);
+        assert_int_equal(ours_len, theirs_len);
+        assert_memory_equal(ours, theirs, (size_t)ours_len);
+        OPENSSL_free(theirs);
+        OPENSSL_free(ours);
+        BIO_free(bio);
+        EVP_PKEY_free(key);
+        cert_unref(c);
+    }
 }
 
 static void expect_key(const struct cert *c, const char *type, int bits, uint32_t usage)
@@ -593,7 +658,7 @@ static void rotation_keeps_old_certificates_good(void **state)
 {
     AUTO(issuer_free) struct issuer *i = load(&ecdsa, NOW);
     AUTO(arena_free) struct arena *a = arena_new(8192);
-    struct str cert, key, cert_pem, key_pem;
+    struct str cert, key, cert_pem, key_pem = {0};
     split_file(a, &ecdsa, &cert, &key);
     AUTO(issuer_free) struct issuer *other = load(&ecdsa, NOW);
     assert_true(base64_decode(a, cert, &cert_pem) && base64_decode(a, key, &key_pem));
@@ -638,6 +703,108 @@ static void what_is_no_root_isnt_trusted(void **state)
     assert_non_null(strstr(e.text, "expected a root certificate"));
     assert_int_equal(issuer_trust(i, blob_str(c->ca), blob_str(c->private_key), &e), -1);
     assert_non_null(strstr(e.text, "and its own key"));
+}
+
+/* --- a Secret of a cluster --- */
+
+static struct issuer *fresh(void)
+{
+    struct issuer *i = NULL;
+    assert_int_equal(issuer_new(&ecdsa, NOW, &i, NULL), 0);
+    return i;
+}
+
+/* A Secret with that data. */
+static struct value *secret_with(struct arena *a, const struct value *data)
+{
+    struct value *secret = value_new(a, VALUE_OBJECT);
+    value_set(a, secret, "data", data);
+    return secret;
+}
+
+static int from_secret(const struct value *secret, int64_t now, struct issuer **ret, struct err *e)
+{
+    return issuer_from_secret(secret, "Secret mesh/root", &ecdsa, now, ret, e);
+}
+
+static void a_secret_holds_all_roots_and_the_first_ones_key(void **state)
+{
+    AUTO(arena_free) struct arena *a = arena_new(8192);
+    AUTO(issuer_free) struct issuer *one = fresh();
+    AUTO(issuer_free) struct issuer *other = fresh();
+    assert_true(issuer_trust_as(one, other));
+    struct value *secret = secret_with(a, issuer_secret_data(a, one, NULL));
+    AUTO(issuer_free) struct issuer *read = NULL;
+    assert_int_equal(from_secret(secret, NOW, &read, NULL), 0);
+    assert_true(same(issuer_id(read), issuer_id(one)));
+    AUTO(blob_unref) struct blob *roots = issuer_roots(one);
+    AUTO(blob_unref) struct blob *read_roots = issuer_roots(read);
+    assert_true(same(blob_str(read_roots), blob_str(roots)));
+    AUTO(unref) struct cert *c = issue(read, NOW, DAY_S);
+    assert_int_equal(verify(c, X509_PURPOSE_SSL_SERVER, NOW), X509_V_OK);
+}
+
+static void broken_secrets_are_clear_errors(void **state)
+{
+    AUTO(arena_free) struct arena *a = arena_new(8192);
+    AUTO(issuer_free) struct issuer *one = fresh();
+    AUTO(issuer_free) struct issuer *other = fresh();
+    struct value *good = issuer_secret_data(a, one, NULL);
+    struct value *others = issuer_secret_data(a, other, NULL);
+    struct value *empty = value_new(a, VALUE_OBJECT), *mixed = value_copy(a, good);
+    value_set(a, mixed, "private.key", value_member(others, "private.key"));
+    const struct {
+        const struct value *data;
+        int64_t now;
+        const char *words;
+    } cases[] = {
+        {empty, NOW, "Secret mesh/root: data[\"ca.crt\"]: expected PEM in base64, found nothing"},
+        {mixed, NOW, "Secret mesh/root: private.key isn't the key of the certificate in ca.crt"},
+        {good, NOW + 10 * YEAR_S,
+         "Secret mesh/root: the root certificate has expired: put a new root there, or delete the "
+         "Secret for one to be made"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct issuer *read = NULL;
+        struct err e = ERR_INIT;
+        assert_int_equal(from_secret(secret_with(a, cases[i].data), cases[i].now, &read, &e), -1);
+        assert_null(read);
+        if (!strstr(e.text, cases[i].words)) {
+            fail_msg("case %zu: %s", i, e.text);
+        }
+    }
+}
+
+static void following_another_issuer_takes_three_steps(void **state)
+{
+    AUTO(issuer_free) struct issuer *i = fresh();
+    AUTO(issuer_free) struct issuer *target = fresh();
+    AUTO(arena_free) struct arena *a = arena_new(256);
+    struct str old = arena_str(a, issuer_id(i));
+    AUTO(unref) struct cert *before = issue(i, NOW, DAY_S);
+
+    assert_true(issuer_trust_as(i, target));
+    assert_false(issuer_trust_as(i, target));
+    assert_true(same(issuer_id(i), old));
+    assert_false(cert_due(before, i, NOW));
+    AUTO(unref) struct cert *theirs = issue(target, NOW, DAY_S);
+    AUTO(blob_unref) struct blob *both = issuer_roots(i);
+    blob_unref(theirs->ca);
+    theirs->ca = blob_ref(both);
+    assert_int_equal(verify(theirs, X509_PURPOSE_SSL_SERVER, NOW), X509_V_OK);
+
+    assert_true(issuer_sign_as(i, target));
+    assert_false(issuer_sign_as(i, target));
+    assert_true(same(issuer_id(i), issuer_id(target)));
+    assert_true(cert_due(before, i, NOW));
+    AUTO(blob_unref) struct blob *as_before = issuer_roots(i);
+    assert_true(same(blob_str(as_before), blob_str(both)));
+
+    assert_true(issuer_distrust_as(i, target));
+    assert_false(issuer_distrust_as(i, target));
+    AUTO(blob_unref) struct blob *now = issuer_roots(i);
+    AUTO(blob_unref) struct blob *want = issuer_roots(target);
+    assert_true(same(blob_str(now), blob_str(want)));
 }
 
 /* --- who a sidecar is --- */
@@ -718,6 +885,12 @@ int main(void)
         cmocka_unit_test(a_fleet_doesnt_renew_at_once),
         WITH_FOLDER(rotation_keeps_old_certificates_good),
         cmocka_unit_test(what_is_no_root_isnt_trusted),
+        cmocka_unit_test(a_secret_holds_all_roots_and_the_first_ones_key),
+        cmocka_unit_test(broken_secrets_are_clear_errors),
+        cmocka_unit_test(following_another_issuer_takes_three_steps),
+        WITH_FOLDER(what_is_written_by_hand_is_as_openssl_writes_it),
+        cmocka_unit_test(gateways_are_clients_by_the_names_that_they_are_given),
+        cmocka_unit_test(a_gateway_is_given_no_name_of_others),
         cmocka_unit_test(sidecars_are_known_by_their_certificates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

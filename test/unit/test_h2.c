@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "net/grpc_server.h"
 #include "net/h2_conn.h"
@@ -299,6 +300,44 @@ static void calls_that_arent_ours_are_refused(void **state)
     run(p, true);
     assert_true(says(p, 7, 0, "grpc-message", "100%25 refused"));
     assert_int_equal(p->service.opened, 0);
+    assert_false(p->ended);
+}
+
+/* The server's table of sent headers holds nothing, however large the peer lets it be. */
+static void no_header_is_remembered_for_a_peer_that_would(void **state)
+{
+    struct peer *p = *state;
+    put_frame(&p->in, SETTINGS, 0, 0, STR("\0\x01\0\x01\0\0")); /* HEADER_TABLE_SIZE: 65,536 */
+    for (uint32_t id = 1; id < 20; id += 2) {
+        put_call(&p->in, id, "POST", PATH, "application/grpc");
+        put_message(&p->in, id, "bye");
+        run(p, true);
+        assert_true(says(p, id, 0, "content-type", "application/grpc"));
+        assert_true(says(p, id, 1, "grpc-status", "0"));
+    }
+    assert_false(p->ended);
+}
+
+/* Until it has heard that the server's table holds nothing. */
+static void a_peer_may_name_a_header_by_its_number(void **state)
+{
+    struct peer *p = *state;
+    AUTO(buf_done) struct buf fields, again;
+    buf_init(&fields, BUF_MAX);
+    buf_init(&again, BUF_MAX);
+    put_field(&fields, ":method", "POST");
+    put_field(&fields, ":scheme", "http");
+    put_field(&fields, ":authority", "here");
+    buf_adds(&again, buf_str(&fields));
+    put_field(&fields, ":path", PATH);
+    fields.data[again.len] = 0x40; /* to be remembered, by the first free number */
+    buf_addc(&again, (char)(0x80 | 62));
+    put_field(&fields, "content-type", "application/grpc");
+    put_field(&again, "content-type", "application/grpc");
+    put_frame(&p->in, HEADERS, END_HEADERS, 1, buf_str(&fields));
+    put_frame(&p->in, HEADERS, END_HEADERS, 3, buf_str(&again));
+    run(p, true);
+    assert_int_equal(p->service.opened, 2);
     assert_false(p->ended);
 }
 
@@ -603,6 +642,77 @@ static void a_server_that_drains_says_so(void **state)
     assert_int_equal(s.closed, 1);
 }
 
+/* A client with a call that was answered. */
+static int dial_and_call(struct grpc_server *server)
+{
+    AUTO(buf_done) struct buf b;
+    AUTO(buf_done) struct buf in;
+    buf_init(&b, BUF_MAX);
+    buf_init(&in, BUF_MAX);
+    int fd = dial(grpc_server_port(server));
+    put_preface(&b);
+    put_call(&b, 1, "POST", PATH, "application/grpc");
+    put_message(&b, 1, "hello");
+    send_all(fd, &b);
+    read_until(fd, &in, "hello");
+    return fd;
+}
+
+/* The order of the ends isn't known, but some of the clients are still there while others have
+ * gone: the time until all have gone is far longer than that of one step. */
+static void a_server_may_take_its_time_to_drain(void **state)
+{
+    enum { CLIENTS = 20, OVER_MS = 3600000 }; /* so long that each step sends away one a shard */
+    struct service s;
+    struct grpc_server *server;
+    int fds[CLIENTS];
+    service_init(&s);
+    assert_int_equal(start_server(&s, 0, &server, NULL), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = dial_and_call(server);
+    }
+    grpc_server_start_drain(server, OVER_MS);
+    bool seen_some = false;
+    int64_t deadline = clock_mono_ms() + PATIENCE_MS;
+    size_t left;
+    while ((left = grpc_server_connections(server)) > 0 && clock_mono_ms() < deadline) {
+        seen_some |= left > 0 && left < CLIENTS;
+        usleep(1000);
+    }
+    assert_int_equal(left, 0);
+    assert_true(seen_some);
+    assert_int_equal(s.closed, CLIENTS);
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(grpc_server_port(server)),
+                            .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(late, (struct sockaddr *)&a, sizeof(a)), -1);
+    close(late);
+    for (int i = 0; i < CLIENTS; i++) {
+        close(fds[i]);
+    }
+    grpc_server_free(server);
+}
+
+static void old_connections_are_sent_away(void **state)
+{
+    struct service s;
+    struct grpc_server *server;
+    service_init(&s);
+    struct grpc_server_options o = {
+        .host = "127.0.0.1", .shards = 1, .service = s.grpc, .max_age_ms = 100};
+    assert_int_equal(grpc_server_start(&o, &server, NULL), 0);
+    int fd = dial_and_call(server);
+    AUTO(buf_done) struct buf in;
+    buf_init(&in, BUF_MAX);
+    read_until(fd, &in, NULL);
+    assert_non_null(find_frame(buf_str(&in), GOAWAY, 0, 0).payload.ptr);
+    close(fd);
+    fd = dial_and_call(server); /* others are welcome */
+    close(fd);
+    grpc_server_free(server);
+}
+
 static void bytes_that_are_no_http2_close_the_connection(void **state)
 {
     struct service s;
@@ -622,6 +732,55 @@ static void bytes_that_are_no_http2_close_the_connection(void **state)
     assert_int_equal(s.opened, 0);
 }
 
+/* A reset might overtake what was said to the peer: there is none, however much of it is unread. */
+static void last_words_arrive_before_the_end(void **state)
+{
+    static const char rest[200000];
+    struct service s;
+    struct grpc_server *server;
+    service_init(&s);
+    assert_int_equal(start_server(&s, 0, &server, NULL), 0);
+    AUTO(buf_done) struct buf b;
+    AUTO(buf_done) struct buf in;
+    buf_init(&b, BUF_MAX);
+    buf_init(&in, BUF_MAX);
+    int fd = dial(grpc_server_port(server));
+    put_preface(&b);
+    put_frame(&b, PING, 0, 0, STR("short"));
+    buf_add(&b, rest, sizeof(rest));
+    send_all(fd, &b);
+    char chunk[4096];
+    ssize_t n;
+    while ((n = read(fd, chunk, sizeof(chunk))) > 0) {
+        buf_add(&in, chunk, (size_t)n);
+    }
+    assert_int_equal(n, 0);
+    assert_non_null(find_frame(buf_str(&in), GOAWAY, 0, 0).payload.ptr);
+    close(fd);
+    grpc_server_free(server);
+}
+
+static void who_stays_after_the_end_is_let_go(void **state)
+{
+    struct service s;
+    struct grpc_server *server;
+    service_init(&s);
+    assert_int_equal(start_server(&s, 0, &server, NULL), 0);
+    AUTO(buf_done) struct buf b;
+    buf_init(&b, BUF_MAX);
+    int fd = dial(grpc_server_port(server));
+    put_preface(&b);
+    put_frame(&b, PING, 0, 0, STR("short"));
+    send_all(fd, &b);
+    int64_t deadline = clock_mono_ms() + PATIENCE_MS;
+    while (grpc_server_connections(server) > 0 && clock_mono_ms() < deadline) {
+        usleep(10000);
+    }
+    assert_int_equal(grpc_server_connections(server), 0);
+    close(fd);
+    grpc_server_free(server);
+}
+
 #define WITH_PEER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -632,6 +791,8 @@ int main(void)
         WITH_PEER(input_may_be_cut_anywhere),
         WITH_PEER(a_message_may_come_in_several_frames),
         WITH_PEER(calls_that_arent_ours_are_refused),
+        WITH_PEER(no_header_is_remembered_for_a_peer_that_would),
+        WITH_PEER(a_peer_may_name_a_header_by_its_number),
         WITH_PEER(messages_over_the_limit_end_the_call),
         WITH_PEER(calls_over_the_limit_are_refused),
         WITH_PEER(headers_over_the_limit_end_the_call),
@@ -646,7 +807,11 @@ int main(void)
         WITH_PEER(continuations_end_the_connection),
         cmocka_unit_test(a_server_answers_on_all_its_shards),
         cmocka_unit_test(a_server_that_drains_says_so),
+        cmocka_unit_test(a_server_may_take_its_time_to_drain),
+        cmocka_unit_test(old_connections_are_sent_away),
         cmocka_unit_test(bytes_that_are_no_http2_close_the_connection),
+        cmocka_unit_test(last_words_arrive_before_the_end),
+        cmocka_unit_test(who_stays_after_the_end_is_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

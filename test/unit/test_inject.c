@@ -1,11 +1,7 @@
 /* Which pods get a sidecar, what is added to them, and the rules that redirect their traffic. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "kinds_fixture.h"
+
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,27 +28,12 @@
     "apiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\n"                           \
     "metadata: {namespace: osm-system, name: osm-mesh-config}\nspec: {" spec "}\n"
 
+#define RESTRICTED(user)                                                                           \
+    "{\"runAsUser\":" user ",\"runAsNonRoot\":true,\"allowPrivilegeEscalation\":false,"            \
+    "\"readOnlyRootFilesystem\":true,\"capabilities\":{\"drop\":[\"ALL\"]},"                       \
+    "\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}"
+
 /* --- documents --- */
-
-static void take(void *arg, struct object *o)
-{
-    struct object **ret = arg;
-    assert_null(*ret);
-    *ret = o;
-}
-
-static struct object *read_one(const char *text)
-{
-    AUTO(findings_done) struct findings found = {0};
-    struct object *o = NULL;
-    objects_read(str_of(text), "test.yaml", take, &o, &found);
-    VEC_EACH(found.list, at) {
-        AUTO(free) char *line = finding_text(at);
-        fail_msg("%s\n%s", line, text);
-    }
-    assert_non_null(o);
-    return o;
-}
 
 static struct inject_options options_with(struct object *config)
 {
@@ -192,7 +173,9 @@ static void a_pod_gets_its_sidecar(void **state)
     const struct value *envoy = named(value_at(out, "spec.containers"), "envoy");
     expect(a, envoy, "command", "[\"envoy\"]");
     expect(a, envoy, "imagePullPolicy", "\"IfNotPresent\"");
-    expect(a, envoy, "securityContext", "{\"runAsUser\":1500,\"allowPrivilegeEscalation\":false}");
+    expect(a, envoy, "securityContext", RESTRICTED("1500"));
+    expect(a, envoy, "startupProbe", "");
+    expect(a, envoy, "restartPolicy", "");
     expect(a, envoy, "volumeMounts",
            "[{\"name\":\"envoy-bootstrap-config-volume\",\"mountPath\":\"/etc/envoy\",\"readOnly\":"
            "true}]");
@@ -232,8 +215,9 @@ static void a_pod_gets_its_init_container(void **state)
     assert_int_equal(list->array.len, 2);
     const struct value *init = named(list, "osm-init");
     expect(a, init, "securityContext",
-           "{\"privileged\":false,\"capabilities\":{\"add\":[\"NET_ADMIN\"]},\"runAsNonRoot\":"
-           "false,\"runAsUser\":0}");
+           "{\"privileged\":false,\"capabilities\":{\"add\":[\"NET_ADMIN\",\"NET_RAW\"],\"drop\":"
+           "[\"ALL\"]},\"runAsNonRoot\":false,\"runAsUser\":0,\"allowPrivilegeEscalation\":false,"
+           "\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}");
     const struct value *command = value_member(init, "command");
     struct str rules;
     assert_int_equal(inject_redirection(a, (struct pod *)pod, &o, &rules, NULL), 0);
@@ -265,6 +249,40 @@ static void what_the_author_wrote_stays(void **state)
     assert_int_equal(value_at(out, "spec.volumes")->array.len, 2);
     const struct value *app = named(value_at(out, "spec.containers"), "app");
     assert_true(value_equal(app, named(value_at(pod->raw, "spec.containers"), "app")));
+}
+
+/* However many members a spec has, all containers arrive: adding one may move the others. */
+static void a_spec_of_any_size_gets_all_containers(void **state)
+{
+    static const char *const members[] = {
+        "hostname: a",
+        "subdomain: b",
+        "priority: 1",
+        "schedulerName: c",
+        "enableServiceLinks: true",
+        "shareProcessNamespace: true",
+        "preemptionPolicy: d",
+        "runtimeClassName: e",
+    };
+    AUTO(arena_free) struct arena *a = arena_new(8192);
+    AUTO(buf_done) struct buf spec;
+    buf_init(&spec, 1024);
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        buf_printf(&spec, "%s%s", i ? ", " : "", members[i]);
+        AUTO(free) char *text = mem_printf(POD("", "%s"), spec.data);
+        AUTO(object_unref) struct object *pod = read_one(text);
+        for (int native = 0; native <= 1; native++) {
+            struct inject_options o = options_with(NULL);
+            o.native = native;
+            struct value *out = inject(a, pod, UUID, true, &o);
+            const struct value *containers = value_at(out, "spec.containers");
+            const struct value *init = value_at(out, "spec.initContainers");
+            assert_int_equal(value_len(containers), native ? 1 : 2);
+            assert_int_equal(value_len(init), native ? 2 : 1);
+            assert_non_null(named(native ? init : containers, "envoy"));
+            assert_non_null(named(value_at(out, "spec.volumes"), "envoy-bootstrap-config-volume"));
+        }
+    }
 }
 
 /* A pod that went through an injector before only gets another sidecar's name. */
@@ -372,6 +390,7 @@ static void the_default_rules_are_the_contracts(void **state)
         "-A OSM_PROXY_INBOUND -p tcp --dport 15902 -j RETURN",
         "-A OSM_PROXY_INBOUND -p tcp --dport 15903 -j RETURN",
         "-A OSM_PROXY_INBOUND -p tcp --dport 15904 -j RETURN",
+        "-A OSM_PROXY_INBOUND -p tcp --dport 15905 -j RETURN",
         "-A OSM_PROXY_INBOUND -p tcp -j OSM_PROXY_IN_REDIRECT",
         "-A OSM_PROXY_OUT_REDIRECT -p tcp -j REDIRECT --to-port 15001",
         "-A OSM_PROXY_OUTBOUND -o lo ! -d 127.0.0.1/32 -m owner --uid-owner 1500 -j "
@@ -463,6 +482,8 @@ static void many_ports_make_several_rules(void **state)
 static void pod_ip_mode_adds_one_rule(void **state)
 {
     static const char *const lines[] = {
+        "-A OSM_PROXY_OUTBOUND -p tcp -o lo -d 127.0.0.1/32 --dport 15000 -m owner --uid-owner "
+        "1500 -j RETURN",
         "-A OSM_PROXY_OUTBOUND -p tcp -o lo -d 127.0.0.1/32 -m owner --uid-owner 1500 -j DNAT "
         "--to-destination $POD_IP",
         "-A OSM_PROXY_OUTBOUND -m owner --uid-owner 1500 -j RETURN",
@@ -542,6 +563,29 @@ static void bad_annotations_are_refused_by_name(void **state)
     }
 }
 
+/* Nobody's list may end the injector. */
+static void too_many_interfaces_are_refused(void **state)
+{
+    AUTO(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+    buf_addz(&text, "apiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\n"
+                    "metadata: {namespace: osm-system, name: osm-mesh-config}\n"
+                    "spec: {traffic: {networkInterfaceExclusionList: [");
+    for (int i = 0; i < 50000; i++) {
+        buf_printf(&text, "veth%d, ", i);
+    }
+    buf_addz(&text, "lo]}}\n");
+    AUTO(arena_free) struct arena *a = arena_new(8192);
+    AUTO(object_unref) struct object *config = read_one(text.data);
+    AUTO(object_unref) struct object *pod = read_one(POD("", ""));
+    struct inject_options o = options_with(config);
+    struct str rules;
+    struct err e = ERR_INIT;
+    assert_int_equal(inject_redirection(a, (struct pod *)pod, &o, &rules, &e), -1);
+    assert_string_equal(e.text, "MeshConfig: spec.traffic.networkInterfaceExclusionList: expected "
+                                "at most 256 network interfaces, found 50001");
+}
+
 /* The shell runs the text with tools that write down what they get. */
 static char *run_script(const char *script, const char *folder)
 {
@@ -551,7 +595,7 @@ static char *run_script(const char *script, const char *folder)
         FILE *f = fopen(path, "w");
         fprintf(f, i == 0 ? "#!/bin/sh\n/bin/cat\n"
                           : "#!/bin/sh\n"
-                            "rule=\"$4 $5 $6 $7 $8\"\n"
+                            "rule=\"$4 $5 $6 $7 $8 $9\"\n"
                             "case $3 in\n"
                             "-C) [ -f \"$0.$4\" ] ;;\n"
                             "-A) : >\"$0.$4\"; echo \"added $rule\" ;;\n"
@@ -602,8 +646,8 @@ static void the_rules_may_be_applied_twice(void **state)
     assert_non_null(strstr(first, "-j DNAT --to-destination 10.9.8.7\n"));
     char *added = strstr(first, "added ");
     assert_non_null(added);
-    assert_string_equal(added, "added PREROUTING -p tcp -j OSM_PROXY_INBOUND\n"
-                               "added OUTPUT -p tcp -j OSM_PROXY_OUTBOUND\n");
+    assert_string_equal(added, "added PREROUTING -p tcp --syn -j OSM_PROXY_INBOUND\n"
+                               "added OUTPUT -p tcp --syn -j OSM_PROXY_OUTBOUND\n");
     /* The second run declares the same chains, which empties them, and adds no jump. */
     *added = '\0';
     assert_string_equal(first, second);
@@ -633,13 +677,25 @@ static struct cert *make_cert(struct issuer **i)
     return c;
 }
 
+static struct value *bootstrap_secret(struct arena *a, const struct cert *c,
+                                      const struct inject_options *o)
+{
+    AUTO(object_unref) struct object *pod = read_one(POD("", ""));
+    struct value *out = NULL;
+    struct err e = ERR_INIT;
+    if (inject_bootstrap_secret(a, pod->raw, (struct pod *)pod, STR(UUID), c, o, &out, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    return value_copy(a, out);
+}
+
 static void the_bootstrap_secret_has_all_files(void **state)
 {
     AUTO(arena_free) struct arena *a = arena_new(8192);
     struct issuer *issuer;
     struct cert *c = make_cert(&issuer);
     struct inject_options o = options_with(NULL);
-    struct value *secret = inject_bootstrap_secret(a, STR("demo"), STR(UUID), c, &o);
+    struct value *secret = bootstrap_secret(a, c, &o);
     expect(a, secret, "kind", "\"Secret\"");
     expect(a, secret, "metadata.name", "\"envoy-bootstrap-config-" UUID "\"");
     expect(a, secret, "metadata.namespace", "\"demo\"");
@@ -675,11 +731,13 @@ static void the_bootstrap_leads_to_the_controller(void **state)
     struct issuer *issuer;
     struct cert *c = make_cert(&issuer);
     struct inject_options o = options_with(NULL);
-    struct value *secret = inject_bootstrap_secret(a, STR("demo"), STR(UUID), c, &o);
+    struct value *secret = bootstrap_secret(a, c, &o);
     const struct value *b = document(a, secret, "bootstrap.yaml");
     expect(a, b, "node", "{\"id\":\"" UUID "\"}");
     expect(a, b, "admin.address",
            "{\"socket_address\":{\"address\":\"127.0.0.1\",\"port_value\":15000}}");
+    expect(a, b, "deferred_stat_options", "{\"enable_deferred_creation_stats\":true}");
+    expect(a, b, "cluster_manager", "{\"enable_deferred_cluster_creation\":true}");
     expect(a, b, "dynamic_resources.ads_config",
            "{\"api_type\":\"GRPC\",\"transport_api_version\":\"V3\","
            "\"set_node_on_first_message_only\":true,"
@@ -711,7 +769,7 @@ static void the_bootstrap_leads_to_the_controller(void **state)
 
     o.delta = true;
     o.ads_host = "10.0.0.1";
-    b = document(a, inject_bootstrap_secret(a, STR("demo"), STR(UUID), c, &o), "bootstrap.yaml");
+    b = document(a, bootstrap_secret(a, c, &o), "bootstrap.yaml");
     expect(a, b, "dynamic_resources.ads_config.api_type", "\"DELTA_GRPC\"");
     cluster = named(value_at(b, "static_resources.clusters"), "osm-controller");
     expect(a, cluster, "type", "\"STATIC\"");
@@ -727,6 +785,7 @@ int main(void)
         cmocka_unit_test(a_pod_gets_its_sidecar),
         cmocka_unit_test(a_pod_gets_its_init_container),
         cmocka_unit_test(what_the_author_wrote_stays),
+        cmocka_unit_test(a_spec_of_any_size_gets_all_containers),
         cmocka_unit_test(injection_is_idempotent),
         cmocka_unit_test(the_sidecars_names_are_taken),
         cmocka_unit_test(mesh_config_is_followed),
@@ -737,6 +796,7 @@ int main(void)
         cmocka_unit_test(pod_ip_mode_adds_one_rule),
         cmocka_unit_test(ipv6_has_rules_of_its_own),
         cmocka_unit_test(bad_annotations_are_refused_by_name),
+        cmocka_unit_test(too_many_interfaces_are_refused),
         cmocka_unit_test(the_rules_may_be_applied_twice),
         cmocka_unit_test(the_bootstrap_secret_has_all_files),
         cmocka_unit_test(the_bootstrap_leads_to_the_controller),

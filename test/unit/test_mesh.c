@@ -23,6 +23,10 @@
     ", labels: {" labels "}}\nspec: {serviceAccountName: " sa                                      \
     ", containers: [{name: c, image: i, ports: [{name: web, containerPort: 8081}]}]}\n"            \
     "status: {phase: Running, podIP: " ip ", podIPs: [{ip: " ip "}]}\n"
+#define AGED_POD(created, name, sa)                                                                \
+    "---\napiVersion: v1\nkind: Pod\nmetadata: {namespace: a, name: " name                         \
+    ", creationTimestamp: \"" created "\", labels: {app: web, osm-proxy-uuid: u1}}\n"              \
+    "spec: {serviceAccountName: " sa ", containers: [{name: c, image: i}]}\n"
 #define SLICE(ns, name, service, type, endpoints, ports)                                           \
     "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {namespace: " ns         \
     ", name: " name ", labels: {kubernetes.io/service-name: " service "}}\naddressType: " type     \
@@ -47,6 +51,20 @@
     "metadata: {namespace: osm-system, name: osm-mesh-config}\n"                                   \
     "spec: {traffic: {enablePermissiveTrafficPolicyMode: true}}\n"
 
+#define INGRESS(name, backends, sources, matches)                                                  \
+    "---\napiVersion: policy.openservicemesh.io/v1alpha1\nkind: IngressBackend\n"                  \
+    "metadata: {namespace: a, name: " name "}\nspec: {backends: [" backends                        \
+    "], sources: [" sources "], matches: [" matches "]}\n"
+#define HTTP_80 "{name: web, port: {number: 80, protocol: HTTP}}"
+#define HTTPS_80(skip, hosts)                                                                      \
+    "{name: web, port: {number: 80, protocol: https}, tls: {skipClientCertValidation: " skip       \
+    ", sniHosts: [" hosts "]}}"
+#define RANGE(range) "{kind: IPRange, name: \"" range "\"}"
+#define GATEWAY "{kind: Service, name: gateway, namespace: a}"
+#define NAMED "{kind: AuthenticatedPrincipal, name: g.example}"
+#define GATEWAYS(endpoints)                                                                        \
+    SERVICE("a", "gateway", "ports: [{port: 443}]")                                                \
+    SLICE("a", "gateway-1", "gateway", "IPv4", endpoints, "{port: 443}")
 #define WEB_POD POD("a", "p", "sa", "10.0.0.1", "app: web, osm-proxy-uuid: u1")
 #define WEB SERVICE("a", "web", "clusterIP: 10.1.0.1, selector: {app: web}, ports: [{port: 80}]")
 #define WEB_SLICE                                                                                  \
@@ -61,6 +79,127 @@ struct check {
 
 static const struct check checks[] = {
     {
+        .name = "ingress from address ranges, without the bits after the prefix",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE INGRESS(
+            "i", HTTP_80,
+            RANGE("10.9.8.7/12") ", " RANGE("fd00:0::1/64") ", " RANGE("10.0.0.0/12") ", " NAMED,
+            ""),
+        .want = {"ingress \"a/web\"\n  port 80 any-client any-call policy=\"a/i\" "
+                 "server-names=[] ranges=[\"10.0.0.0/12\" \"fd00::/64\"] principals=[]\n"},
+        .without = {"finding", "any-address"},
+    },
+    {
+        .name = "ingress from the endpoints of a service that are ready",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE GATEWAYS(
+            "{addresses: [10.0.0.7]}, {addresses: [10.0.0.8], conditions: {ready: false}}")
+            INGRESS("i", HTTP_80, GATEWAY, ""),
+        .want = {"ranges=[\"10.0.0.7/32\"]"},
+        .without = {"finding", "any-address"},
+    },
+    {
+        .name = "a source without endpoints opens nothing, whatever else is said",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE GATEWAYS("")
+            INGRESS("i", HTTPS_80("false", ""), GATEWAY ", " NAMED, ""),
+        .want = {"endpoints not found for service a/gateway: none of its pods is ready"},
+        .without = {"ingress \"a/web\""},
+    },
+    {
+        .name = "a source outside of the mesh opens nothing",
+        .yaml = NAMESPACE("a") OTHER_NAMESPACE("b")
+            WEB WEB_SLICE SERVICE("b", "gateway", "ports: [{port: 443}]")
+                INGRESS("i", HTTP_80, "{kind: Service, name: gateway, namespace: b}", ""),
+        .want = {"endpoints not found for service b/gateway: there is no such service in the mesh"},
+        .without = {"ingress \"a/web\""},
+    },
+    {
+        .name = "one source of two that is missing",
+        .yaml = NAMESPACE("a")
+            WEB WEB_SLICE INGRESS("i", HTTP_80, GATEWAY ", " RANGE("10.0.0.9/32"), ""),
+        .want = {"ranges=[\"10.0.0.9/32\"]", "endpoints not found for service a/gateway"},
+    },
+    {
+        .name = "principals are looked at with TLS, and then any address may do",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE INGRESS("i", HTTPS_80("false", ""), NAMED, ""),
+        .want = {"port 80 tls any-address any-call policy", "principals=[\"g.example\"]"},
+        .without = {"finding", "any-client"},
+    },
+    {
+        .name = "who needs no certificate is told by the address",
+        .yaml = NAMESPACE("a")
+            WEB WEB_SLICE INGRESS("i", HTTPS_80("true", ""), NAMED ", " RANGE("10.0.0.9/32"), ""),
+        .want = {"port 80 tls any-client any-call policy", "principals=[]"},
+        .without = {"finding", "any-address"},
+    },
+    {
+        .name = "without certificates and addresses nobody is told from others",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE INGRESS("i", HTTPS_80("true", ""), NAMED, "")
+            INGRESS("j", "{name: web, port: {number: 80, protocol: http}}", NAMED, ""),
+        .want = {"a/i: spec.sources: expected a Service or an IPRange"},
+        .without = {"ingress \"a/web\""},
+    },
+    {
+        .name = "names that Envoy can't match are left out, and nothing is left of one",
+        .yaml = NAMESPACE("a")
+            WEB WEB_SLICE SERVICE("a", "other", "selector: {app: web}, ports: [{port: 80}]")
+                INGRESS("i", HTTPS_80("true", "A.example, \"*.b.example\", \"*\", a.example"),
+                        RANGE("10.0.0.9/32"), "")
+                    INGRESS("j",
+                            "{name: other, port: {number: 80, protocol: https}, tls: "
+                            "{skipClientCertValidation: true, sniHosts: [\"*w.example\"]}}",
+                            RANGE("10.0.0.9/32"), ""),
+        .want = {"server-names=[\"*.b.example\" \"a.example\"]",
+                 "a/i: spec.backends[0].tls.sniHosts[2]: expected a host name",
+                 "a/j: spec.backends[0].tls.sniHosts[0]: expected a host name"},
+        .without = {"ingress \"a/other\""},
+    },
+    {
+        .name = "calls that must match",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE GROUP("a", "g", "{name: m, pathRegex: /x}")
+            INGRESS("i", HTTP_80, RANGE("10.0.0.9/32"),
+                    "{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: g}"),
+        .want = {"port 80 any-client policy", "principals=[]\n    match path=\"/x\""},
+        .without = {"finding", "any-call"},
+    },
+    {
+        .name = "matches that aren't there allow nothing",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE INGRESS(
+            "i", HTTP_80, RANGE("10.0.0.9/32"),
+            "{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: g}, "
+            "{apiGroup: x, kind: HTTPRouteGroup, name: g}"),
+        .want = {"spec.matches[0]: there is no HTTPRouteGroup a/g",
+                 "spec.matches[1]: expected an HTTPRouteGroup of specs.smi-spec.io/v1alpha4"},
+        .without = {"ingress \"a/web\""},
+    },
+    {
+        .name = "ports are those of the pods",
+        .yaml = NAMESPACE("a")
+            SERVICE("a", "web", "selector: {app: web}, ports: [{port: 80, targetPort: 8080}]")
+                WEB_POD INGRESS("i", HTTP_80, RANGE("10.0.0.9/32"), "")
+                    INGRESS("j", "{name: gone, port: {number: 80, protocol: http}}",
+                            RANGE("10.0.0.9/32"), ""),
+        .want = {"to which it leads calls (8080), found 80; nothing is opened",
+                 "a/j: spec.backends[0].name: there is no service a/gone"},
+        .without = {"ingress \"a/web\""},
+    },
+    {
+        .name = "a pod's own number of a named port",
+        .yaml = NAMESPACE("a")
+            SERVICE("a", "s", "selector: {app: web}, ports: [{name: h, port: 80, targetPort: web}]")
+                WEB_POD SLICE("a", "s-1", "s", "IPv4", "{addresses: [10.0.0.1]}",
+                              "{name: h, port: 9000}")
+                    INGRESS("i", "{name: s, port: {number: 8081, protocol: http}}",
+                            RANGE("10.0.0.9/32"), ""),
+        .want = {"ingress \"a/s\"\n  port 8081 "},
+        .without = {"finding"},
+    },
+    {
+        .name = "the first of two says it, also when it comes to nothing",
+        .yaml = NAMESPACE("a") WEB WEB_SLICE INGRESS("i", HTTP_80, GATEWAY, "")
+            INGRESS("j", HTTP_80, RANGE("0.0.0.0/0"), ""),
+        .want = {"a/j: spec.backends[0]: IngressBackend a/i opens port 80 of service a/web, too"},
+        .without = {"ingress \"a/web\""},
+    },
+    {
         .name = "objects of other namespaces mean nothing",
         .yaml = OTHER_NAMESPACE("a") ACCOUNT("a", "sa") WEB WEB_POD WEB_SLICE,
         .without = {"service", "endpoints", "policy", "proxy"},
@@ -73,7 +212,7 @@ static const struct check checks[] = {
                  "endpoints \"a/web\" identities=[\"a/sa\"] ports=1\n"
                  "  at \"10.0.0.1\" 80 identity=\"a/sa\" in-mesh\n",
                  "inbound \"a/web\" 80 http fqdn=\"web.a.svc.cluster.local\"",
-                 "proxy \"u1\" pod=\"a/p\" identity=\"a/sa\""},
+                 "proxy \"u1\"\n  pod \"a/p\" identity=\"a/sa\""},
         .without = {"finding"},
     },
     {
@@ -197,11 +336,20 @@ static const struct check checks[] = {
         .without = {"inbound \"a/none\""},
     },
     {
-        .name = "two pods with one uuid get nothing",
-        .yaml = NAMESPACE("a") WEB_POD POD("a", "q", "sa", "10.0.0.2", "osm-proxy-uuid: u1"),
-        .want = {"Pod a/p: metadata.labels.osm-proxy-uuid: u1 is borne by 2 pods",
-                 "Pod a/q: metadata"},
-        .without = {"proxy \"u1\"", "audience"},
+        .name = "a pod with the uuid of an older one doesn't take its place",
+        .yaml = NAMESPACE("a") WEB AGED_POD("2026-01-02T00:00:00Z", "copy", "sa")
+            AGED_POD("2026-01-01T00:00:00Z", "p", "sa"),
+        .want = {"proxy \"u1\"\n  pod \"a/p\" identity=\"a/sa\"",
+                 "Pod a/copy: metadata.labels.osm-proxy-uuid: u1 is that of the older Pod a/p"},
+        .without = {"pod \"a/copy\"", "Pod a/p: metadata"},
+    },
+    {
+        .name = "pods of several identities with one uuid are told apart by the certificate",
+        .yaml =
+            NAMESPACE("a") WEB WEB_POD POD("a", "a", "client", "10.0.0.2", "osm-proxy-uuid: u1"),
+        .want = {"proxy \"u1\"\n  pod \"a/a\" identity=\"a/client\"",
+                 "  pod \"a/p\" identity=\"a/sa\"",
+                 "Pod a/a: metadata.labels.osm-proxy-uuid: u1 is borne by pods of several"},
     },
     {
         .name = "permissive mode",
@@ -443,8 +591,8 @@ static void replicas_share_an_audience(void **state)
     fixture_update(&f);
     const struct mesh_proxy *one = find(&f, MESH_PROXIES, "u1"),
                             *two = find(&f, MESH_PROXIES, "u2");
-    assert_true(str_eq(one->audience, two->audience));
-    const struct mesh_audience *audience = mesh_audience_find(f.mesh, one->audience);
+    assert_true(str_eq(one->pods.at[0].audience, two->pods.at[0].audience));
+    const struct mesh_audience *audience = mesh_audience_find(f.mesh, one->pods.at[0].audience);
     assert_non_null(audience);
     assert_true(str_is(audience->service_account, "sa"));
 

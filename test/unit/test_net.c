@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -505,6 +507,98 @@ static void a_path_too_long_is_an_error(void **state)
     assert_non_null(strstr(e.text, "longer than 107 bytes"));
 }
 
+/* --- a port for strangers --- */
+
+static void end_loop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static int dial_port(uint16_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct timeval patience = {PATIENCE_MS / 1000, 0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 ? fd : -1;
+}
+
+/* Reads to the end of an answer, or of the connection: false. */
+static bool ask_on(int fd, const char *headers)
+{
+    AUTO(free) char *text = mem_printf("GET /hello HTTP/1.1\r\nHost: x\r\n%s\r\n", headers);
+    char got[1024] = "";
+    size_t len = 0;
+    ssize_t n = send(fd, text, strlen(text), MSG_NOSIGNAL);
+    while (n > 0 && !strstr(got, "\r\n\r\nhello") && len < sizeof(got) - 1) {
+        n = recv(fd, got + len, sizeof(got) - 1 - len, 0);
+        len += n > 0 ? (size_t)n : 0;
+        got[len] = '\0';
+    }
+    return strstr(got, "\r\n\r\nhello") != NULL;
+}
+
+static bool is_ended(int fd)
+{
+    char c;
+    ssize_t n = recv(fd, &c, 1, 0);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+struct visit {
+    struct fixture *f;
+    uint16_t port;
+    bool held_through, oldest_ended, others_served;
+};
+
+/* Two may be connected. */
+static void *visit(void *arg)
+{
+    struct visit *v = arg;
+    int first = dial_port(v->port);
+    v->held_through = ask_on(first, "");
+    for (int i = 0; i < 5; i++) {
+        int other = dial_port(v->port);
+        v->held_through &= ask_on(other, "Connection: close\r\n") && is_ended(other);
+        close(other);
+    }
+    v->held_through &= ask_on(first, "");
+    int second = dial_port(v->port);
+    v->others_served = ask_on(second, "");
+    int third = dial_port(v->port);
+    v->others_served &= ask_on(third, "");
+    v->oldest_ended = is_ended(first);
+    v->others_served &= ask_on(second, "") && ask_on(third, "");
+    close(first);
+    close(second);
+    close(third);
+    loop_post(v->f->loop, end_loop, v->f->loop);
+    return NULL;
+}
+
+static void the_oldest_makes_way_where_too_many_are_connected(void **state)
+{
+    struct fixture *f = *state;
+    struct http_server_options o = {.loop = f->loop,
+                                    .host = "127.0.0.1",
+                                    .max_connections = 2,
+                                    .routes = routes,
+                                    .n_routes = COUNT_OF(routes),
+                                    .arg = f};
+    struct http_server *server = NULL;
+    assert_int_equal(http_server_start(&o, &server, NULL), 0);
+    struct visit v = {.f = f, .port = http_server_port(server)};
+    pthread_t thread;
+    pthread_create(&thread, NULL, visit, &v);
+    loop_run(f->loop);
+    pthread_join(thread, NULL);
+    http_server_free(server);
+    assert_true(v.held_through);
+    assert_true(v.oldest_ended);
+    assert_true(v.others_served);
+}
+
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -525,6 +619,7 @@ int main(void)
         WITH_SERVER(the_socket_is_the_owners_alone),
         WITH_SERVER(a_dead_socket_is_replaced),
         WITH_SERVER(a_path_too_long_is_an_error),
+        WITH_SERVER(the_oldest_makes_way_where_too_many_are_connected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,7 +178,7 @@ static struct plan *plan_of(struct world *w, const char *uuid)
 {
     const struct mesh_proxy *p = mesh_proxy_find(w->f.mesh, str_of(uuid));
     assert_non_null(p);
-    struct plan *plan = planner_plan(w->planner, p->audience);
+    struct plan *plan = planner_plan(w->planner, p->pods.at[0].audience);
     assert_non_null(plan);
     return plan;
 }
@@ -305,8 +305,7 @@ static void in_permissive_mode_a_client_has_every_service(void **state)
     expect_names(w, "u-client", XDS_CDS, "a/db|3306 a/web|8080 passthrough-outbound ");
     expect_names(w, "u-client", XDS_EDS, "a/db|3306 a/web|8080 ");
     expect_names(w, "u-client", XDS_SDS,
-                 "root-cert-for-mtls-inbound root-cert-for-mtls-outbound:a/db "
-                 "root-cert-for-mtls-outbound:a/web service-cert ");
+                 "root-cert-for-mtls-inbound root-cert-for-mtls-outbound service-cert ");
     expect_names(w, "u-client", XDS_LDS,
                  "outbound-listener outbound_a/db_3306_tcp outbound_a/web_80_http ");
     expect_names(w, "u-client", XDS_RDS, "rds-outbound.a/web.80 ");
@@ -324,8 +323,10 @@ static void a_server_also_has_its_inbound_side(void **state)
     expect_names(w, "u-web", XDS_RDS, "rds-inbound.a/web.8080 rds-outbound.a/web.80 ");
     expect_names(w, "u-db", XDS_RDS, "rds-outbound.a/web.80 ");
     expect(w, "u-web", XDS_RDS, "rds-inbound.a/web.8080",
-           PARTS("permissions{any:1 } principals{any:1 }", "cluster:\"a/web|8080|local\""),
-           "spiffe:");
+           PARTS("permissions{any:1 } principals{authenticated{principal_name{prefix:"
+                 "\"spiffe://cluster.local/\" } } }",
+                 "cluster:\"a/web|8080|local\""),
+           "principals{any:1 }");
 }
 
 static void proxies_that_are_scraped_have_a_listener_for_it(void **state)
@@ -368,7 +369,8 @@ static void an_outbound_cluster_calls_with_mutual_tls(void **state)
     expect(w, "u-client", XDS_CDS, "a/web|8080",
            PARTS("type:EDS", "eds_config{ads{}", "sni:\"web.a.svc.cluster.local\"",
                  "alpn_protocols:\"osm\"", "name:\"service-cert\"",
-                 "name:\"root-cert-for-mtls-outbound:a/web\"", "max_connections{value:4294967295 }",
+                 "name:\"root-cert-for-mtls-outbound\"", "san_type:URI",
+                 "exact:\"spiffe://cluster.local/web/a\"", "max_connections{value:4294967295 }",
                  "track_remaining:1", "use_downstream_protocol_config{",
                  "tls_minimum_protocol_version:TLSv1_2 tls_maximum_protocol_version:TLSv1_3"),
            NULL);
@@ -378,9 +380,8 @@ static void an_outbound_cluster_calls_with_mutual_tls(void **state)
            PARTS("cluster_name:\"a/web|8080\"", "zone:\"local\"",
                  "address:\"10.0.0.1\" port_value:8080"),
            NULL);
-    expect(w, "u-client", XDS_SDS, "root-cert-for-mtls-outbound:a/web",
-           PARTS("BEGIN CERTIFICATE", "san_type:URI", "exact:\"spiffe://cluster.local/web/a\""),
-           "/db/");
+    expect(w, "u-client", XDS_SDS, "root-cert-for-mtls-outbound", PARTS("BEGIN CERTIFICATE"),
+           "spiffe");
     expect(w, "u-client", XDS_SDS, "root-cert-for-mtls-inbound", PARTS("BEGIN CERTIFICATE"),
            "spiffe");
     expect(w, "u-client", XDS_SDS, "service-cert",
@@ -393,8 +394,8 @@ static void a_service_without_workloads_trusts_nobody(void **state)
     struct world *w = *state;
     apply(w,
           NAMESPACE PERMISSIVE SERVICE("new", "clusterIP: 10.1.0.7, ports: [{port: 80}]") CLIENT);
-    expect(w, "u-client", XDS_SDS, "root-cert-for-mtls-outbound:a/new",
-           PARTS("exact:\"spiffe://nobody.invalid/\""), "cluster.local");
+    expect(w, "u-client", XDS_CDS, "a/new|80", PARTS("exact:\"spiffe://nobody.invalid/\""),
+           "spiffe://cluster.local");
     expect(w, "u-client", XDS_EDS, "a/new|80", PARTS("cluster_name"), "address");
 }
 
@@ -414,10 +415,10 @@ static void outbound_listeners_have_the_cluster_ip(void **state)
     struct world *w = *state;
     apply(w, NAMESPACE PERMISSIVE WEB DB CLIENT);
     expect(w, "u-client", XDS_LDS, "outbound_a/web_80_http",
-           PARTS("address:\"10.1.0.1\" port_value:80", "bind_to_port{}",
+           PARTS("address:\"10.1.0.1\" port_value:80", "bind_to_port{} stat_prefix:\"outbound\"",
                  "traffic_direction:OUTBOUND", "stat_prefix:\"rds-outbound.80\"",
-                 "route_config_name:\"rds-outbound.a/web.80\""),
-           NULL);
+                 "route_config_name:\"rds-outbound.a/web.80\"", "default_filter_chain{"),
+           "filter_chains{");
     expect(w, "u-client", XDS_LDS, "outbound_a/db_3306_tcp",
            PARTS("address:\"10.1.0.2\" port_value:3306",
                  "stat_prefix:\"outbound_a/db_3306_tcp\" cluster:\"a/db|3306\""),
@@ -460,7 +461,8 @@ static void without_targets_nobody_sees_or_may_anything(void **state)
     apply(w, NAMESPACE SMI WEB DB CLIENT);
     expect_names(w, "u-client", XDS_CDS, "");
     expect_names(w, "u-client", XDS_LDS, "outbound-listener ");
-    expect_names(w, "u-client", XDS_SDS, "root-cert-for-mtls-inbound service-cert ");
+    expect_names(w, "u-client", XDS_SDS,
+                 "root-cert-for-mtls-inbound root-cert-for-mtls-outbound service-cert ");
     /* RBAC that allows, without a policy, lets nobody in. */
     expect(w, "u-web", XDS_RDS, "rds-inbound.a/web.8080",
            PARTS("key:\"envoy.filters.http.rbac\" value{rbac{rules{}"), "any:1");
@@ -584,7 +586,7 @@ static void a_new_endpoint_changes_one_list(void **state)
         {XDS_CDS, "a/web|8080"},
         {XDS_CDS, "a/db|3306"},
         {XDS_EDS, "a/db|3306"},
-        {XDS_SDS, "root-cert-for-mtls-outbound:a/web"},
+        {XDS_SDS, "root-cert-for-mtls-outbound"},
         {XDS_SDS, "service-cert"},
         {XDS_LDS, "outbound_a/web_80_http"},
         {XDS_RDS, "rds-outbound.a/web.80"},
@@ -642,6 +644,41 @@ static void renewal_changes_the_certificate_only(void **state)
     uint64_t id = resource_id(STR("service-cert"));
     assert_true(view_find(old->views[XDS_SDS], id) != find(w, "u-web", XDS_SDS, "service-cert"));
     plan_unref(old);
+}
+
+/* Renewals and rules concern the audiences of one identity, of which there may be several. */
+static void a_rule_changes_the_plans_of_its_identities_only(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB DB CLIENT POD("web2", "web", "u-web2", "10.0.0.5",
+                                             ", annotations: {prometheus.io/scrape: \"true\"}"));
+    assert_ptr_not_equal(plan_of(w, "u-web"), plan_of(w, "u-web2"));
+    assert_int_equal(count_changed(w), 4);
+    assert_int_equal(count_changed(w), 0);
+    struct plan *db = plan_of(w, "u-db");
+    apply(w, GROUP TARGET("t", "web", "{kind: HTTPRouteGroup, name: group, matches: [buy]}"));
+    assert_int_equal(count_changed(w), 3); /* web's two and the client's */
+    assert_ptr_equal(plan_of(w, "u-db"), db);
+    planner_tick(w->planner, NOW + 20 * 3600);
+    assert_int_equal(count_changed(w), 4);
+}
+
+static void an_audience_that_goes_is_not_among_the_changed(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB DB);
+    struct mesh_proxy_pod web = mesh_proxy_find(w->f.mesh, STR("u-web"))->pods.at[0];
+    AUTO(free) char *key = mem_memdup(web.audience.ptr, web.audience.len);
+    count_changed(w);
+    /* It changes twice before anybody asks, then it is gone: its pod is behind no service. */
+    planner_tick(w->planner, NOW + 20 * 3600);
+    apply(w, POD("web", "db", "u-web", "10.0.0.1", ""));
+    assert_null(planner_plan(w->planner, str_of(key)));
+    AUTO(arena_free) struct arena *a = arena_new(1024);
+    struct strs changed = planner_take_changed(w->planner, a);
+    for (size_t i = 0; i < changed.len; i++) {
+        assert_non_null(planner_plan(w->planner, changed.at[i]));
+    }
 }
 
 static void modes_change_back_and_forth(void **state)
@@ -820,6 +857,106 @@ static void own_resources_go_before_shared_ones(void **state)
     view_unref(&v);
 }
 
+/* --- ingress --- */
+
+#define INGRESS(name, backend, sources)                                                            \
+    "---\napiVersion: policy.openservicemesh.io/v1alpha1\nkind: IngressBackend\n"                  \
+    "metadata: {namespace: a, name: " name "}\nspec: {backends: [{" backend                        \
+    "}], sources: [" sources "]}\n"
+#define AT_8080(protocol) "name: web, port: {number: 8080, protocol: " protocol "}"
+#define GATEWAY(addresses)                                                                         \
+    SERVICE("gateway", "ports: [{port: 443}]") SLICE("gateway", addresses, "{port: 443}")
+#define FROM_GATEWAY "{kind: Service, name: gateway, namespace: a}"
+#define NAMED "{kind: AuthenticatedPrincipal, name: g.example}"
+
+static void ingress_over_http_is_a_chain_for_addresses(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB GATEWAY("{addresses: [10.0.0.7]}, {addresses: [10.0.0.8]}"));
+    apply(w, INGRESS("in", AT_8080("http"), FROM_GATEWAY));
+    expect(w, "u-web", XDS_LDS, "inbound-listener",
+           PARTS("filter_chain_match{source_prefix_ranges{address_prefix:\"10.0.0.7\" "
+                 "prefix_len{value:32 } } source_prefix_ranges{address_prefix:\"10.0.0.8\" "
+                 "prefix_len{value:32 } } destination_port{value:8080 } "
+                 "transport_protocol:\"raw_buffer\" } ",
+                 "name:\"ingress_a/web_8080_http\"", "name:\"inbound_a/web_8080_http\"",
+                 "route_config_name:\"rds-ingress.a/web.8080\""),
+           "require_client_certificate{}");
+    expect(w, "u-web", XDS_RDS, "rds-ingress.a/web.8080",
+           PARTS("ingress_virtual-host|a/web_from_in", "cluster:\"a/web|8080|local\"",
+                 "key:\"a/in\" value{permissions{any:1 } principals{any:1 }"),
+           NULL);
+    remove_object(w, KIND_INGRESS_BACKEND, "a", "in");
+    expect(w, "u-web", XDS_LDS, "inbound-listener", PARTS("inbound_a/web_8080_http"), "ingress");
+    assert_null(find(w, "u-web", XDS_RDS, "rds-ingress.a/web.8080"));
+}
+
+static void ingress_over_https_asks_for_the_principal(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB INGRESS("in", AT_8080("https"), NAMED));
+    expect(w, "u-web", XDS_LDS, "inbound-listener",
+           PARTS("destination_port{value:8080 } transport_protocol:\"tls\" } ",
+                 "destination_port{value:8080 } transport_protocol:\"tls\" "
+                 "server_names:\"web.a.svc.cluster.local\" } ",
+                 "alpn_protocols:\"http/1.1\"", "name:\"ingress_a/web_8080_https\"",
+                 "name:\"ingress_a/web_8080_https_by_name\""),
+           "require_client_certificate{}");
+    expect(w, "u-web", XDS_RDS, "rds-ingress.a/web.8080",
+           PARTS("principals{authenticated{principal_name{exact:\"g.example\" } } }"), "any:1 } }");
+}
+
+static void ingress_without_validation_asks_for_no_certificate(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB GATEWAY("{addresses: [10.0.0.7]}"));
+    apply(w, INGRESS("in",
+                     AT_8080("https") ", tls: {skipClientCertValidation: true, sniHosts: "
+                                      "[b.example, \"*.svc.cluster.local\"]}",
+                     FROM_GATEWAY));
+    expect(w, "u-web", XDS_LDS, "inbound-listener",
+           PARTS("server_names:\"*.svc.cluster.local\" server_names:\"b.example\" "
+                 "server_names:\"web.a.svc.cluster.local\"",
+                 "alpn_protocols:\"http/1.1\"",
+                 "name:\"service-cert\" sds_config{ads{} resource_api_version:V3 } } } "
+                 "require_client_certificate{}"),
+           "_by_name");
+}
+
+/* Two chains with one condition would make Envoy refuse the listener. */
+static void no_two_ingress_chains_have_the_same_conditions(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB SERVICE(
+                 "alias", "selector: {app: web}, ports: [{port: 80, targetPort: 8080}]"));
+    apply(w, INGRESS("alias", "name: alias, port: {number: 8080, protocol: http}",
+                     "{kind: IPRange, name: 10.0.0.7/32}, {kind: IPRange, name: 10.0.0.9/32}")
+                 INGRESS("in", AT_8080("http"),
+                         "{kind: IPRange, name: 10.0.0.8/32}, {kind: IPRange, name: 10.0.0.9/32}"));
+    AUTO(free) char *text = text_of(w, "u-web", XDS_LDS, "inbound-listener");
+    const char *shared = strstr(text, "address_prefix:\"10.0.0.9\"");
+    assert_non_null(shared);
+    assert_null(strstr(shared + 1, "address_prefix:\"10.0.0.9\""));
+    assert_non_null(strstr(text, "address_prefix:\"10.0.0.7\""));
+    assert_non_null(strstr(text, "address_prefix:\"10.0.0.8\""));
+}
+
+static void a_gateways_endpoint_changes_one_listener(void **state)
+{
+    struct world *w = *state;
+    apply(w, NAMESPACE SMI WEB DB CLIENT GATEWAY("{addresses: [10.0.0.7]}"));
+    apply(w, INGRESS("in", AT_8080("http"), FROM_GATEWAY));
+    struct resource *routes = find(w, "u-web", XDS_RDS, "rds-ingress.a/web.8080");
+    uint64_t listener = find(w, "u-web", XDS_LDS, "inbound-listener")->version;
+    struct plan *client = plan_of(w, "u-client"), *db = plan_of(w, "u-db");
+    uint64_t version = routes->version;
+    apply(w, SLICE("gateway", "{addresses: [10.0.0.8]}", "{port: 443}"));
+    assert_true(find(w, "u-web", XDS_LDS, "inbound-listener")->version != listener);
+    assert_true(find(w, "u-web", XDS_RDS, "rds-ingress.a/web.8080")->version == version);
+    assert_ptr_equal(plan_of(w, "u-client"), client);
+    assert_ptr_equal(plan_of(w, "u-db"), db);
+}
+
 #define WITH_MESH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -843,8 +980,15 @@ int main(void)
         WITH_MESH(a_new_endpoint_changes_one_list),
         WITH_MESH(proxies_of_one_workload_share_their_plan),
         WITH_MESH(renewal_changes_the_certificate_only),
+        WITH_MESH(a_rule_changes_the_plans_of_its_identities_only),
+        WITH_MESH(an_audience_that_goes_is_not_among_the_changed),
         WITH_MESH(modes_change_back_and_forth),
         cmocka_unit_test(the_first_name_has_the_address),
+        WITH_MESH(ingress_over_http_is_a_chain_for_addresses),
+        WITH_MESH(ingress_over_https_asks_for_the_principal),
+        WITH_MESH(ingress_without_validation_asks_for_no_certificate),
+        WITH_MESH(no_two_ingress_chains_have_the_same_conditions),
+        WITH_MESH(a_gateways_endpoint_changes_one_listener),
         cmocka_unit_test(versions_are_text_on_the_wire),
         cmocka_unit_test(sets_are_the_same_by_content),
         cmocka_unit_test(own_resources_go_before_shared_ones),

@@ -1,0 +1,288 @@
+/* All connect, manifests change, pods come and go. */
+#include "steps.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void step_connect(struct run *r, const char *what)
+{
+    struct mark m = run_mark(r);
+    fleet_begin(&r->fleet);
+    r->fleet.reconnect = true;
+    for (int i = 0; i < r->fleet.n; i++) {
+        fleet_open(&r->fleet, i);
+        if (i % 64 == 63) {
+            link_poll(0);
+        }
+    }
+    run_settle(r, what);
+    struct spread s = fleet_spread(&r->fleet);
+    fleet_idle(&r->fleet, QUIET_MS);
+    r->fleet.reconnect = false;
+    r->full_bytes = (link_bytes_total() - m.bytes) / (uint64_t)r->fleet.n;
+    run_say_head(r, what);
+    run_say_spread(s);
+    run_say_since(r, &m);
+    run_say_memory(r);
+    run_say_end();
+}
+
+void step_reconnect(struct run *r, bool known)
+{
+    for (int i = 0; i < r->fleet.n; i++) {
+        fleet_close(&r->fleet, i);
+        if (!known) {
+            fleet_forget(&r->fleet, i);
+        }
+    }
+    step_connect(r, known ? "reconnect_known" : "reconnect_fresh");
+}
+
+/* --- what changes --- */
+
+/* The one service that changes of one thing are of. */
+static int the_service(const struct world *w)
+{
+    return w->policy == WORLD_HOT || w->services == 1 ? 0 : w->services / 2 | 1;
+}
+
+static bool is_tenth(int service)
+{
+    return service % 10 == 2;
+}
+
+/* A file has all that changes of a service, or of a tenth of all: of an object in two files only
+ * one counts. */
+static char *write_members(const struct world *w, int service, struct buf *b)
+{
+    if (!is_tenth(service)) {
+        world_write_members(w, service, b);
+        return mem_printf("members-%04d", service);
+    }
+    for (int i = 0; i < w->services; i++) {
+        if (is_tenth(i)) {
+            world_write_members(w, i, b);
+        }
+    }
+    return mem_strdup("tenth");
+}
+
+static char *change_endpoint(struct run *r, int times, struct buf *b)
+{
+    int k = the_service(&r->o.world);
+    r->o.world.slices[k]++;
+    return write_members(&r->o.world, k, b);
+}
+
+static char *change_tenth(struct run *r, int times, struct buf *b)
+{
+    for (int i = 0; i < r->o.world.services; i++) {
+        r->o.world.slices[i] += is_tenth(i);
+    }
+    return write_members(&r->o.world, 2, b);
+}
+
+static char *change_weight(struct run *r, int times, struct buf *b)
+{
+    world_write_split(&r->o.world, the_service(&r->o.world), times, b);
+    return mem_strdup("weight");
+}
+
+static char *change_target(struct run *r, int times, struct buf *b)
+{
+    world_write_target(&r->o.world, the_service(&r->o.world), times, b);
+    return mem_strdup("target");
+}
+
+static char *change_config(struct run *r, int times, struct buf *b)
+{
+    r->o.world.egress = !r->o.world.egress;
+    world_write_config(&r->o.world, b);
+    return mem_strdup("config");
+}
+
+/* A new service is one more of the world: its pods have no proxies here. */
+static char *change_service(struct run *r, int times, struct buf *b)
+{
+    struct world one = r->o.world;
+    one.services++;
+    one.generations = one.slices = NULL;
+    world_write_service(&one, r->o.world.services + times, b);
+    return mem_printf("service-%d", times);
+}
+
+/* silent: bits of the policies in which nobody needs to hear of it: permissive ones have no use for
+ * a target, and where all call one service alone nobody may call the others. */
+static const struct kind {
+    const char *name;
+    char *(*write)(struct run *r, int times, struct buf *b);
+    int silent;
+} kinds[] = {
+    {"endpoint", change_endpoint, 0},
+    {"weight", change_weight, 0},
+    {"target", change_target, 1 << WORLD_PERMISSIVE},
+    {"config", change_config, 0},
+    {"tenth", change_tenth, 1 << WORLD_HOT},
+    {"service", change_service, 1 << WORLD_HOT},
+};
+
+static const struct kind *find_kind(const char *step)
+{
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (strcmp(step, kinds[i].name) == 0) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
+}
+
+char *step_write_change(struct run *r, const char *step, struct buf *b)
+{
+    static int times[COUNT_OF(kinds)];
+    const struct kind *k = find_kind(step);
+    return k ? k->write(r, ++times[k - kinds], b) : NULL;
+}
+
+/* One change becomes true. alone: the answers wait until all have it, so that the CPU until then is
+ * that of the push. */
+static void change(struct run *r, const struct kind *k, struct buf *text, bool alone)
+{
+    int hear;
+    AUTO(free) char *file = step_write_change(r, k->name, text);
+    oracle_put(r->oracle, buf_str(text));
+    struct mark m = run_begin_change(r, &hear);
+    if (!(k->silent & 1 << r->o.world.policy)) {
+        run_must_hear(r, k->name, hear);
+    }
+    link_hold_answers(alone);
+    controlled_write(&r->controlled, file, text);
+    run_end_change(r, k->name, &m, hear, alone, -1);
+}
+
+bool step_changes(struct run *r, const char *step)
+{
+    const struct kind *k = find_kind(step);
+    struct buf b;
+    buf_init(&b, 64u << 20);
+    for (int i = 0; k && r->failures == 0 && i < r->o.rounds; i++) {
+        buf_reset(&b);
+        change(r, k, &b, i % 2 == 1 && strcmp(step, "endpoint") == 0);
+    }
+    buf_done(&b);
+    return k;
+}
+
+/* --- pods come and go --- */
+
+void step_take_away(struct run *r, int i)
+{
+    const struct seat *x = &r->fleet.members[i];
+    struct buf b;
+    buf_init(&b, 4096);
+    world_write_gone(&r->o.world, x->service, x->pod, &b);
+    oracle_put(r->oracle, buf_str(&b));
+    buf_done(&b);
+    r->o.world.generations[i]++;
+    fleet_replace(&r->fleet, i);
+}
+
+/* Each time another pod; one that its service's slice has, so that others hear of it. < 0: there is
+ * none. */
+static int pick(struct run *r, int size)
+{
+    const struct world *w = &r->o.world;
+    for (int tries = 0; tries < size; tries++) {
+        int i = (int)((long)r->replaced++ * 7919 % size);
+        const struct seat *x = &r->fleet.members[i];
+        bool moved = w->moved && x->service == w->services - 1;
+        if (x->current && !moved && world_is_listed(w, x->service, x->pod)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void write_one(struct run *r, int service, struct buf *b)
+{
+    buf_reset(b);
+    AUTO(free) char *file = write_members(&r->o.world, service, b);
+    controlled_write(&r->controlled, file, b);
+}
+
+int step_replace(struct run *r, const seat_vec *seats, const char *what)
+{
+    struct buf b;
+    int others;
+    buf_init(&b, 64u << 20);
+    VEC_EACH(*seats, i) {
+        buf_reset(&b);
+        world_write_members(&r->o.world, r->fleet.members[*i].service, &b);
+        oracle_put(r->oracle, buf_str(&b));
+    }
+    struct mark m = run_begin_change(r, &others);
+    r->fleet.reconnect = true;
+    VEC_EACH(*seats, i) {
+        write_one(r, r->fleet.members[*i].service, &b);
+        fleet_open(&r->fleet, *i);
+        link_poll(0);
+    }
+    run_settle(r, what);
+    struct spread s = fleet_spread(&r->fleet);
+    r->fleet.reconnect = false;
+    fleet_idle(&r->fleet, QUIET_MS);
+    run_say_head(r, what);
+    run_say("pods", (double)seats->len);
+    run_say("hear", others + (int)seats->len);
+    run_say_spread(s);
+    run_say_since(r, &m);
+    run_say_memory(r);
+    run_say_end();
+    buf_done(&b);
+    return others;
+}
+
+static int replace_some(struct run *r, int count, int size, const char *what)
+{
+    int others = 0;
+    seat_vec seats = {0};
+    for (int n = 0, i; n < count && (i = pick(r, size)) >= 0; n++) {
+        step_take_away(r, i);
+        VEC_PUSH(seats, i);
+    }
+    if (seats.len == 0) {
+        r->failures++;
+        fprintf(stderr, "%s: no slice has a pod that could be replaced\n", what);
+    } else {
+        others = step_replace(r, &seats, what);
+    }
+    VEC_DONE(seats);
+    return others;
+}
+
+/* Memory when all is calm: the controller gives back what it needed in between. */
+void step_rest(struct run *r, const char *what)
+{
+    fleet_idle(&r->fleet, CALM_MS);
+    run_say_head(r, what);
+    run_say_memory(r);
+    run_say_end();
+}
+
+/* An hour's churn in short, a third at a time. */
+void step_churn(struct run *r)
+{
+    int count = r->o.churn ? r->o.churn : r->fleet.n * 6 / 10;
+    for (int third = 0; r->failures == 0 && third < 3; third++) {
+        replace_some(r, count / 3 + 1, r->fleet.n, "churn");
+    }
+}
+
+/* Of the pods that somebody may call: others hear of a new endpoint. */
+void step_workload(struct run *r)
+{
+    const struct world *w = &r->o.world;
+    int size = w->policy == WORLD_HOT ? world_pods(w, 0) : r->fleet.n;
+    for (int i = 0; r->failures == 0 && i < r->o.rounds; i++) {
+        run_must_hear(r, "workload", replace_some(r, 1, size, "workload"));
+    }
+}

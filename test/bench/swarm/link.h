@@ -1,0 +1,50 @@
+/* The connection of one proxy: TCP, mutual TLS, HTTP/2, one gRPC call. All on one thread. */
+#ifndef BENCH_SWARM_LINK_H
+#define BENCH_SWARM_LINK_H
+
+#include <netinet/in.h>
+
+#include "certs.h"
+#include "proxy.h"
+
+struct link;
+
+struct link_options {
+    struct sockaddr_in address;
+    SSL_CTX *tls;
+    bool resume; /* with the session of the connection before */
+    bool bare;   /* no HTTP/2: counts what comes, for the floor */
+    /* Of a bare one: after so many bytes it says so many. */
+    size_t push_bytes, answer_bytes;
+    /* Each response, after the proxy took it; and once when the controller has read what a
+     * new connection began with. */
+    void (*on_response)(void *arg, struct link *l);
+    /* Not by link_close; the error says why. */
+    void (*on_lost)(void *arg, struct link *l, const char *why);
+    void *arg;
+};
+
+/* All share the options, which outlive them. */
+struct link *link_new(const struct link_options *o, struct proxy *p, struct credential *c,
+                      int index);
+void link_free(struct link *l);
+int link_index(const struct link *l);
+struct proxy *link_proxy(const struct link *l);
+uint64_t link_bytes(const struct link *l); /* received since it was made, after TLS */
+
+void link_open(struct link *l);
+void link_close(struct link *l);
+/* The next connection shakes hands in full: another workload is in its place. */
+void link_forget_session(struct link *l);
+bool link_is_open(const struct link *l); /* connected, encrypted */
+/* All keep their answers back until they may go: what a push costs by itself. */
+void link_hold_answers(bool hold);
+/* Leaves what comes in the socket. */
+void link_pause(struct link *l, bool paused);
+
+/* Handles what is ready; waits at most ms for it. Answers leave after everything was read. */
+void link_poll(int64_t ms);
+/* Responses' bytes of all links. */
+uint64_t link_bytes_total(void);
+
+#endif
