@@ -142,9 +142,9 @@ def last(rows, field):
 def rows_of_push(f):
     n = max(f.sizes("c", "endpoint"), default=10000)
     push = f.median("endpoint", "push_cpu_ms", "c", n)
-    floor = f.median("floor_push", "cpu_ms", "c", n)
+    floor = f.median("floor_endpoint", "cpu_ms", "c", n)
     both = f.median("endpoint", "cpu_ms", "c", n)
-    answered = f.median("floor_push_answered", "cpu_ms", "c", n)
+    answered = f.median("floor_endpoint_answered", "cpu_ms", "c", n)
     yield (f"one endpoint that {n:,} proxies use: CPU of the push, times the floor's",
            show(ratio(push, floor), "", 2), "1.5")
     yield ("the same with all answers, times the floor's with answers",
@@ -153,7 +153,7 @@ def rows_of_push(f):
     for size in f.sizes("c", "endpoint"):
         limit = {10000: "250 ms", 1000: "30 ms"}.get(size, "")
         receipt = f.median("endpoint", "max_ms", "c", size)
-        bare = f.median("floor_push", "max_ms", "c", size)
+        bare = f.median("floor_endpoint", "max_ms", "c", size)
         yield (f"the same, last receipt of {size:,}", show(receipt, " ms"), limit)
         yield ("    times the floor's", show(ratio(receipt, bare), "", 2), "")
     few = f.median("endpoint", "cpu_ms", "a", 10000)
@@ -248,37 +248,63 @@ CHANGE_NAMES = {"endpoint": "an endpoint", "weight": "a weight", "target": "a Tr
                 "root_alone": "the old root goes"}
 
 
+# Of a change; the floor's of the same bytes to as many, with answers for the CPU, without for the time.
+COLUMNS = ("cpu_ms", "received", "p50_ms", "p99_ms", "max_ms", "bytes", "responses")
+
+
 def rows_of_changes(f):
-    """Every kind of change in every world: CPU, who hears, times, bytes, responses."""
+    """Every kind of change in every world: CPU, who hears, times, bytes, responses, and how many times
+    the floor's the CPU and the last receipt are."""
     for workload in sorted({r["workload"] for r in f.records}):
         for what, name in CHANGE_NAMES.items():
             for n in f.sizes(workload, what):
                 rows = f.of(what, workload, n, "cpu_ms")
                 if rows:
-                    yield workload, name, n, {k: statistics.median(r[k] for r in rows) for k in
-                                              ("cpu_ms", "received", "p50_ms", "p99_ms", "max_ms",
-                                               "bytes", "responses")}
+                    x = {k: statistics.median(r[k] for r in rows) for k in COLUMNS}
+                    x["cpu_floor"] = ratio(x["cpu_ms"], f.median(
+                        f"floor_{what}_answered", "cpu_ms", workload, n))
+                    x["max_floor"] = ratio(x["max_ms"], f.median(
+                        f"floor_{what}", "max_ms", workload, n))
+                    yield workload, name, n, x
+
+
+def times(value):
+    return "" if value is None else f"x{value:,.1f}"
 
 
 def table_of_changes(f):
-    lines = [f"{'workload':<22} {'proxies':>7}  {'change of':<37} {'CPU ms':>8} {'hear':>7} "
-             f"{'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'bytes':>12} {'responses':>9}"]
+    """An x: times the floor's."""
+    lines = [f"{'workload':<22} {'proxies':>7}  {'change of':<37} {'CPU ms':>8} {'':>6} {'hear':>7} "
+             f"{'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'':>6} {'bytes':>12} {'responses':>9}"]
     for workload, name, n, x in rows_of_changes(f):
-        lines.append(f"{workload:<22} {n:>7,}  {name:<37} {x['cpu_ms']:>8,.1f} {x['received']:>7,.0f} "
-                     f"{x['p50_ms']:>8,.1f} {x['p99_ms']:>8,.1f} {x['max_ms']:>8,.1f} "
-                     f"{x['bytes']:>12,.0f} {x['responses']:>9,.0f}")
+        lines.append(f"{workload:<22} {n:>7,}  {name:<37} {x['cpu_ms']:>8,.1f} {times(x['cpu_floor']):>6} "
+                     f"{x['received']:>7,.0f} {x['p50_ms']:>8,.1f} {x['p99_ms']:>8,.1f} "
+                     f"{x['max_ms']:>8,.1f} {times(x['max_floor']):>6} {x['bytes']:>12,.0f} "
+                     f"{x['responses']:>9,.0f}")
     return lines
 
 
+def floor_of_start(f, r, field):
+    """Bare handshakes, and the same bytes as a whole configuration has; nothing of those who know it."""
+    if r["what"] == "reconnect_known":
+        return f.median("floor_connect", field, r["workload"], r["proxies"])
+    parts = [f.median(what, field, r["workload"], r["proxies"])
+             for what in ("floor_connect", "floor_full")]
+    return None if None in parts else sum(parts)
+
+
 def table_of_worlds(f):
-    """All connect at once, in every world."""
-    lines = [f"{'workload':<22} {'proxies':>7} {'services':>8}  {'all connect':<15} {'last, s':>8} "
-             f"{'CPU s':>7} {'MB sent':>9} {'MB resident':>12} {'KB a proxy':>11}"]
+    """All connect at once, in every world. An x: times the floor's."""
+    lines = [f"{'workload':<22} {'proxies':>7} {'services':>8}  {'all connect':<15} {'last, s':>8} {'':>6} "
+             f"{'CPU s':>7} {'':>6} {'MB sent':>9} {'MB resident':>12} {'KB a proxy':>11}"]
     for r in f.records:
         if r["what"] in ("start", "reconnect_known", "reconnect_fresh"):
             lines.append(f"{r['workload']:<22} {r['proxies']:>7,} {r['services']:>8,}  "
                          f"{r['what'].replace('reconnect_', 'again, '):<15} "
-                         f"{r['max_ms'] / 1000:>8,.2f} {r['cpu_ms'] / 1000:>7,.2f} "
+                         f"{r['max_ms'] / 1000:>8,.2f} "
+                         f"{times(ratio(r['max_ms'], floor_of_start(f, r, 'max_ms'))):>6} "
+                         f"{r['cpu_ms'] / 1000:>7,.2f} "
+                         f"{times(ratio(r['cpu_ms'], floor_of_start(f, r, 'cpu_ms'))):>6} "
                          f"{r['bytes'] / 1e6:>9,.1f} {r['rss_kib'] * 1.024 / 1000:>12,.1f} "
                          f"{r['rss_kib'] * 1.024 / r['proxies']:>11,.1f}")
     return lines
@@ -309,14 +335,14 @@ def plot_one(f, out):
     with Picture(out, "push", "One endpoint changes: CPU of the controller", "ms") as p:
         p.line(sizes_of(f, "c", "endpoint", "push_cpu_ms"), "all proxies use it (workload c)",
                colour=COLOURS["c"])
-        p.line(sizes_of(f, "c", "floor_push", "cpu_ms"), "the floor of that: SSL_write alone", "--",
+        p.line(sizes_of(f, "c", "floor_endpoint", "cpu_ms"), "the floor of that: SSL_write alone", "--",
                COLOURS["floor"])
         p.line(sizes_of(f, "a", "endpoint", "cpu_ms"), "50 proxies use it, whatever the mesh's size "
                "(a)", colour=COLOURS["a"])
     with Picture(out, "receipt", "One endpoint changes: the last proxy has it", "ms") as p:
         p.line(sizes_of(f, "c", "endpoint", "max_ms"), "the last of all (workload c)",
                colour=COLOURS["c"])
-        p.line(sizes_of(f, "c", "floor_push", "max_ms"), "the floor of that", "--", COLOURS["floor"])
+        p.line(sizes_of(f, "c", "floor_endpoint", "max_ms"), "the floor of that", "--", COLOURS["floor"])
         p.line(sizes_of(f, "a", "endpoint", "max_ms"), "the last of 50 (a)", colour=COLOURS["a"])
 
 

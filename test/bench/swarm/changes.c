@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void step_connect(struct run *r, const char *what)
+static void connect_all(struct run *r, const char *what, bool known)
 {
     struct mark m = run_mark(r);
     fleet_begin(&r->fleet);
@@ -19,12 +19,19 @@ void step_connect(struct run *r, const char *what)
     struct spread s = fleet_spread(&r->fleet);
     fleet_idle(&r->fleet, QUIET_MS);
     r->fleet.reconnect = false;
-    r->full_bytes = (link_bytes_total() - m.bytes) / (uint64_t)r->fleet.n;
+    if (!known) {
+        r->full_bytes = (link_bytes_total() - m.bytes) / (uint64_t)r->fleet.n;
+    }
     run_say_head(r, what);
     run_say_spread(s);
     run_say_since(r, &m);
     run_say_memory(r);
     run_say_end();
+}
+
+void step_start(struct run *r)
+{
+    connect_all(r, "start", false);
 }
 
 void step_reconnect(struct run *r, bool known)
@@ -35,7 +42,7 @@ void step_reconnect(struct run *r, bool known)
             fleet_forget(&r->fleet, i);
         }
     }
-    step_connect(r, known ? "reconnect_known" : "reconnect_fresh");
+    connect_all(r, known ? "reconnect_known" : "reconnect_fresh", known);
 }
 
 /* --- what changes --- */

@@ -38,6 +38,7 @@ struct floor {
     _Atomic int n_ready;
     size_t bytes; /* to write next */
     bool answers;
+    _Atomic int n_unwritten; /* connections that are to get them yet; below 0 in the end */
     _Atomic int n_busy;
     struct worker workers[MAX_WORKERS];
 };
@@ -104,10 +105,19 @@ static void write_whole(SSL *ssl, const char *data, size_t len)
     }
 }
 
-static void take_answers(struct worker *w)
+static size_t write_share(struct worker *w, const char *data)
+{
+    size_t n = 0;
+    while (n < w->ready.len && w->floor->n_unwritten-- > 0) {
+        write_whole(w->ready.at[n++], data, w->floor->bytes);
+    }
+    return n;
+}
+
+static void take_answers(struct worker *w, size_t missing)
 {
     struct epoll_event events[EVENTS];
-    for (size_t missing = w->ready.len; missing > 0;) {
+    while (missing > 0) {
         int n = epoll_wait(w->epoll_fd, events, EVENTS, 1000);
         for (int i = 0; i < n; i++) {
             char bytes[1024];
@@ -128,11 +138,9 @@ static void *run(void *arg)
         }
         free(data);
         data = mem_zalloc(w->floor->bytes);
-        VEC_EACH(w->ready, ssl) {
-            write_whole(*ssl, data, w->floor->bytes);
-        }
+        size_t n = write_share(w, data);
         if (w->floor->answers) {
-            take_answers(w);
+            take_answers(w, n);
         }
         w->floor->n_busy--;
     }
@@ -199,8 +207,9 @@ bool floor_idle(const struct floor *f)
     return f->n_busy == 0;
 }
 
-void floor_write(struct floor *f, size_t bytes, bool answers)
+void floor_write(struct floor *f, int connections, size_t bytes, bool answers)
 {
+    f->n_unwritten = connections;
     f->bytes = bytes;
     f->answers = answers;
     f->n_busy = f->n_workers;

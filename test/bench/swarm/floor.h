@@ -15,9 +15,9 @@ struct floor;
 struct floor *floor_start(int threads, int connections, uint16_t *ret_port);
 bool floor_connected(const struct floor *f);
 pid_t floor_pid(const struct floor *f);
-/* Each thread writes so many bytes to each of its connections and, when answers come, takes them;
- * returns at once. */
-void floor_write(struct floor *f, size_t bytes, bool answers);
+/* So many of the connections get so many bytes each; the threads share them and, when answers come,
+ * take those. Returns at once. */
+void floor_write(struct floor *f, int connections, size_t bytes, bool answers);
 bool floor_idle(const struct floor *f); /* all is written, and answered */
 void floor_free(struct floor *f);
 

@@ -20,16 +20,17 @@ static void on_bare_lost(void *arg, struct link *l, const char *why)
     exit(1);
 }
 
-/* So many bytes to each: CPU of the writers, and when the last had them. */
-static void floor_push(struct run *r, struct floor *f, struct link_options *o, const char *what,
-                       uint64_t bytes, bool answers)
+/* What a change sent to those that heard of it: CPU of the writers, and when the last had it. */
+static void floor_push(struct run *r, struct floor *f, struct link_options *o,
+                       const struct push *push, bool answers)
 {
+    uint64_t bytes = push->bytes_each;
     o->push_bytes = bytes;
     o->answer_bytes = answers ? ANSWER_BYTES : 0;
     for (int i = 0; bytes > 0 && i < r->o.rounds && i < ROUNDS_MAX; i++) {
         int64_t cpu = usage_cpu(floor_pid(f)).all_ns, began = clock_mono_us();
-        uint64_t due = link_bytes_total() + bytes * (uint64_t)r->fleet.n;
-        floor_write(f, bytes, answers);
+        uint64_t due = link_bytes_total() + bytes * (uint64_t)push->hear;
+        floor_write(f, push->hear, bytes, answers);
         while (link_bytes_total() < due) {
             link_poll(50);
         }
@@ -37,7 +38,10 @@ static void floor_push(struct run *r, struct floor *f, struct link_options *o, c
         while (!floor_idle(f)) {
             link_poll(1);
         }
+        char what[64];
+        snprintf(what, sizeof(what), "floor_%s%s", push->what, answers ? "_answered" : "");
         run_say_head(r, what);
+        run_say("hear", push->hear);
         run_say("bytes_each", (double)bytes);
         run_say("max_ms", ms);
         run_say("cpu_ms", (double)(usage_cpu(floor_pid(f)).all_ns - cpu) / 1e6);
@@ -78,10 +82,11 @@ void step_floor(struct run *r)
     run_say("max_ms", (double)(clock_mono_us() - began) / 1000);
     run_say("cpu_ms", (double)usage_cpu(floor_pid(f)).all_ns / 1e6);
     run_say_end();
-    /* Bare links count from the handshake's end: each push is as long as the one before. */
-    floor_push(r, f, &o, "floor_push", r->push_bytes, false);
-    floor_push(r, f, &o, "floor_push_answered", r->push_bytes, true);
-    floor_push(r, f, &o, "floor_full", r->full_bytes, false);
+    for (int i = 0; i < r->n_pushes; i++) {
+        floor_push(r, f, &o, &r->pushes[i], false);
+        floor_push(r, f, &o, &r->pushes[i], true);
+    }
+    floor_push(r, f, &o, &(struct push){"full", r->fleet.n, r->full_bytes}, false);
     for (int i = 0; i < r->fleet.n; i++) {
         link_free(links[i]);
     }

@@ -32,7 +32,7 @@ struct link {
     int32_t call;
     bool ready, dirty, paused, owns_frame;
     uint32_t events;
-    uint64_t bytes;
+    uint64_t bytes, answered_bytes;
     struct buf in, out, pending; /* a part of a message; requests; encrypted too late */
     struct link *next_dirty;
 };
@@ -425,7 +425,11 @@ static void answer_bare(struct link *l)
     static const char answer[1024];
     size_t n;
     l->o->on_response(l->o->arg, l);
-    if (l->o->answer_bytes > 0 && l->bytes % l->o->push_bytes == 0) {
+    if (l->bytes - l->answered_bytes < l->o->push_bytes) {
+        return;
+    }
+    l->answered_bytes = l->bytes;
+    if (l->o->answer_bytes > 0) {
         ASSERT(SSL_write_ex(l->ssl, answer, l->o->answer_bytes, &n) == 1);
     }
 }

@@ -14,7 +14,7 @@ struct link_options {
     SSL_CTX *tls;
     bool resume; /* with the session of the connection before */
     bool bare;   /* no HTTP/2: counts what comes, for the floor */
-    /* Of a bare one: after so many bytes it says so many. */
+    /* Of a bare one: each time that so many bytes have come it says so many. */
     size_t push_bytes, answer_bytes;
     /* Each response, after the proxy took it; and once when the controller has read what a
      * new connection began with. */

@@ -114,6 +114,17 @@ void run_must_hear(struct run *r, const char *what, int hear)
     }
 }
 
+static void remember_push(struct run *r, const char *what, int hear, uint64_t bytes)
+{
+    int i = 0;
+    while (i < r->n_pushes && strcmp(r->pushes[i].what, what) != 0) {
+        i++;
+    }
+    ASSERT(i < PUSHES_MAX);
+    r->n_pushes += i == r->n_pushes;
+    r->pushes[i] = (struct push){what, hear, bytes / (uint64_t)hear};
+}
+
 void run_end_change(struct run *r, const char *what, const struct mark *m, int hear, bool alone,
                     int bad)
 {
@@ -122,8 +133,8 @@ void run_end_change(struct run *r, const char *what, const struct mark *m, int h
     double push_ms = (double)(usage_cpu(r->controlled.pid).all_ns - m->cpu.all_ns) / 1e6;
     link_hold_answers(false);
     fleet_idle(&r->fleet, QUIET_MS);
-    if (hear > 0 && strcmp(what, "endpoint") == 0) {
-        r->push_bytes = (link_bytes_total() - m->bytes) / (uint64_t)hear;
+    if (hear > 0 && bad < 0) {
+        remember_push(r, what, hear, link_bytes_total() - m->bytes);
     }
     run_say_head(r, what);
     run_say("hear", hear);

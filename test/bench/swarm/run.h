@@ -15,6 +15,14 @@ struct options {
     bool resume, keep;
 };
 
+/* What the last change of a kind sent, for the floor to send again. */
+struct push {
+    const char *what;
+    int hear;
+    uint64_t bytes_each;
+};
+enum { PUSHES_MAX = 16 }; /* kinds of changes, and some to spare */
+
 struct run {
     struct options o;
     struct controlled controlled;
@@ -23,8 +31,9 @@ struct run {
     int failures;
     int replaced;        /* pods, and those that were passed over */
     bool disconnected;   /* by the floor's step: nobody holds anything any more */
-    uint64_t push_bytes; /* of the last change of an endpoint, to one proxy that heard it */
     uint64_t full_bytes; /* of a whole configuration */
+    struct push pushes[PUSHES_MAX];
+    int n_pushes;
 };
 
 /* How long a thing may take until it counts as failed; what is waited for after a change, for
@@ -56,8 +65,8 @@ void run_at_rest(struct run *r);
 struct mark run_begin_change(struct run *r, int *hear);
 /* Counts a failure when it's nobody: the change would measure nothing. */
 void run_must_hear(struct run *r, const char *what, int hear);
-/* It has begun. alone: answers were held back; bad: how many bad neighbours there are, < 0: nobody
- * asks. */
+/* It has begun. what: a literal; alone: answers were held back; bad: how many bad neighbours there
+ * are, < 0: nobody asks, and the floor is asked the same later. */
 void run_end_change(struct run *r, const char *what, const struct mark *m, int hear, bool alone,
                     int bad);
 

@@ -4,7 +4,7 @@
 
 #include "run.h"
 
-void step_connect(struct run *r, const char *what);
+void step_start(struct run *r);
 /* known: they still hold what they had. */
 void step_reconnect(struct run *r, bool known);
 /* One of the changes of manifests, --rounds times; false: there is no such. */

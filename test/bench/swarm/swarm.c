@@ -218,7 +218,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     begin(&r);
-    step_connect(&r, "start");
+    step_start(&r);
     AUTO(free) char *steps = mem_strdup(r.o.steps);
     char *rest = steps, *name;
     while (r.failures == 0 && (name = strsep(&rest, ","))) {
