@@ -1,5 +1,5 @@
 """Runs files of tests in several pytest processes side by side: much of what they do is waiting. What
-each file says is shown when it is done, and kept as junit XML.
+each file says is shown when it is done, and kept as junit XML; that of one that broke off says so.
 
     lanes.py [--cluster] XML-FOLDER LANES PATH...
 
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+
+import results
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE / "cluster"))
@@ -47,8 +49,7 @@ class Lane(threading.Thread):
     def run(self):
         env = dict(os.environ)
         if self.cluster:
-            with making:
-                self.cluster.up()
+            self.bring_up()
             env["OSM_CLUSTER"] = str(self.cluster.root)
         ok = True
         while True:
@@ -59,6 +60,15 @@ class Lane(threading.Thread):
                 return
             ok = self.run_file(file, self.folder / f"{number}.xml", env) and ok
 
+    def bring_up(self):
+        try:
+            with making:
+                self.cluster.up()
+        except Exception as e:
+            xml = self.folder / f"{self.cluster.root.name}.xml"
+            results.write_broken(xml, "a lane's cluster", str(e))
+            raise
+
     def run_file(self, file, xml, env):
         """Whether it has tests, and all of them passed."""
         self.process = subprocess.Popen(
@@ -68,7 +78,11 @@ class Lane(threading.Thread):
         said, _ = self.process.communicate()
         with printing:
             print(f"--- {file}\n{said}", end="", flush=True)
-        return self.process.returncode == 0
+        code = self.process.returncode
+        if code != 0 and not (xml.is_file() and results.of_file(xml)[1]):
+            last = (said.splitlines() or ["-"])[-1]
+            results.write_broken(xml, file, f"pytest ended with {code}: {last}")
+        return code == 0
 
     def end(self):
         """Early: takes no more files, and the tests of this one put their things away."""
