@@ -8,12 +8,8 @@
 #include "base/map.h"
 #include "xds/pb.h"
 
-struct names {
-    VEC(struct str) list;
-};
-struct ranges {
-    VEC(struct str) list;
-};
+/* Server names, or ranges of addresses. */
+typedef VEC(struct str) str_vec;
 
 /* What callers outside the mesh find at one port. */
 struct opening {
@@ -36,9 +32,9 @@ static struct str condition(const struct opening *o, struct str name, struct str
                         STR_ARG(range));
 }
 
-static bool is_free(const struct opening *o, const struct names *names, struct str range)
+static bool is_free(const struct opening *o, const str_vec *names, struct str range)
 {
-    VEC_EACH(names->list, name) {
+    VEC_EACH(*names, name) {
         if (map_has(o->taken, condition(o, *name, range))) {
             return false;
         }
@@ -46,15 +42,15 @@ static bool is_free(const struct opening *o, const struct names *names, struct s
     return true;
 }
 
-static void take(const struct opening *o, const struct names *names, struct str range)
+static void take(const struct opening *o, const str_vec *names, struct str range)
 {
-    VEC_EACH(names->list, name) {
+    VEC_EACH(*names, name) {
         map_put(o->taken, condition(o, *name, range), o->taken);
     }
 }
 
 /* The addresses that no other chain of these names has. */
-static void free_ranges(const struct opening *o, const struct names *names, struct ranges *ret)
+static void free_ranges(const struct opening *o, const str_vec *names, str_vec *ret)
 {
     static const struct str everywhere[] = {{"0.0.0.0/0", 9}, {"::/0", 4}};
     const struct str *at = o->port->any_address ? everywhere : o->port->ranges.at;
@@ -62,7 +58,7 @@ static void free_ranges(const struct opening *o, const struct names *names, stru
     for (size_t i = 0; i < n; i++) {
         if (is_free(o, names, at[i])) {
             take(o, names, at[i]);
-            VEC_PUSH(ret->list, at[i]);
+            VEC_PUSH(*ret, at[i]);
         }
     }
 }
@@ -80,21 +76,21 @@ static CidrRange *cidr_of(struct arena *a, struct str range)
     return r;
 }
 
-static FilterChainMatch *match_of(const struct opening *o, const struct names *names,
-                                  const struct ranges *ranges)
+static FilterChainMatch *match_of(const struct opening *o, const str_vec *names,
+                                  const str_vec *ranges)
 {
     struct arena *a = o->a;
     FilterChainMatch *m = new_FilterChainMatch(a);
     m->destination_port = pb_uint32(a, o->in->target_port);
     m->transport_protocol = o->port->tls ? "tls" : "raw_buffer";
-    m->server_names = arena_array(a, names->list.len, sizeof(*m->server_names));
-    VEC_EACH(names->list, name) {
+    m->server_names = arena_array(a, names->len, sizeof(*m->server_names));
+    VEC_EACH(*names, name) {
         if (name->len > 0) {
             m->server_names[m->n_server_names++] = pb_str(a, *name);
         }
     }
-    m->source_prefix_ranges = arena_array(a, ranges->list.len, sizeof(*m->source_prefix_ranges));
-    VEC_EACH(ranges->list, range) {
+    m->source_prefix_ranges = arena_array(a, ranges->len, sizeof(*m->source_prefix_ranges));
+    VEC_EACH(*ranges, range) {
         m->source_prefix_ranges[m->n_source_prefix_ranges++] = cidr_of(a, *range);
     }
     return m;
@@ -115,8 +111,8 @@ static TransportSocket *tls_of(const struct opening *o, char *name)
     return pb_tls_socket(o->a, name, &d->base);
 }
 
-static FilterChain *chain_of(const struct opening *o, char *name, const struct names *names,
-                             const struct ranges *ranges)
+static FilterChain *chain_of(const struct opening *o, char *name, const str_vec *names,
+                             const str_vec *ranges)
 {
     FilterChain *c = new_FilterChain(o->a);
     c->name = name;
@@ -145,9 +141,9 @@ static bool covers(const struct strs *server_names, struct str fqdn)
     return yes;
 }
 
-static bool lists(const struct names *names, struct str name)
+static bool lists(const str_vec *names, struct str name)
 {
-    VEC_EACH(names->list, x) {
+    VEC_EACH(*names, x) {
         if (str_eq(*x, name)) {
             return true;
         }
@@ -156,52 +152,52 @@ static bool lists(const struct names *names, struct str name)
 }
 
 /* Names of the mesh's chains at this port that its server names include. */
-static void add_mesh_names(const struct opening *o, struct names *ret)
+static void add_mesh_names(const struct opening *o, str_vec *ret)
 {
     for (size_t i = 0; i < o->audience->inbound.len; i++) {
         const struct mesh_inbound *other = &o->audience->inbound.at[i];
         if (other->target_port == o->in->target_port &&
             covers(&o->port->server_names, other->fqdn) && !lists(ret, other->fqdn)) {
-            VEC_PUSH(ret->list, other->fqdn);
+            VEC_PUSH(*ret, other->fqdn);
         }
     }
 }
 
-static size_t add_chain(const struct opening *o, char *name, const struct names *names,
+static size_t add_chain(const struct opening *o, char *name, const str_vec *names,
                         FilterChain **out)
 {
-    struct ranges ranges = {0};
+    str_vec ranges = {0};
     free_ranges(o, names, &ranges);
-    size_t n = ranges.list.len > 0;
+    size_t n = ranges.len > 0;
     if (n > 0) {
         out[0] = chain_of(o, name, names, &ranges);
     }
-    VEC_DONE(ranges.list);
+    VEC_DONE(ranges);
     return n;
 }
 
 /* At most two chains: where any server name will do, those of the mesh need one of their own. */
 static size_t add_chains(const struct opening *o, FilterChain **out)
 {
-    struct names names = {0}, own = {0};
+    str_vec names = {0}, own = {0};
     char *name = pb_printf(o->a, "ingress_%.*s_%u_%s", STR_ARG(o->in->service), o->in->target_port,
                            protocol_of(o));
     for (size_t i = 0; i < o->port->server_names.len; i++) {
-        VEC_PUSH(names.list, o->port->server_names.at[i]);
+        VEC_PUSH(names, o->port->server_names.at[i]);
     }
-    bool any = names.list.len == 0;
+    bool any = names.len == 0;
     if (any) {
-        VEC_PUSH(names.list, STR(""));
+        VEC_PUSH(names, STR(""));
     }
     if (o->port->tls) {
         add_mesh_names(o, any ? &own : &names);
     }
     size_t n = add_chain(o, name, &names, out);
-    if (own.list.len > 0) {
+    if (own.len > 0) {
         n += add_chain(o, pb_printf(o->a, "%s_by_name", name), &own, out + n);
     }
-    VEC_DONE(names.list);
-    VEC_DONE(own.list);
+    VEC_DONE(names);
+    VEC_DONE(own);
     return n;
 }
 
