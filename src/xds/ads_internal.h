@@ -7,7 +7,7 @@
 #include "xds/ads.h"
 #include "xds/clients.h"
 
-/* Of a push: whom to give which plan; NULL: it is gone. */
+/* Of a push: whom to give which plan. */
 struct step {
     struct conn *conn;
     struct plan *plan;
@@ -19,9 +19,10 @@ struct shard {
     unsigned index;
     struct loop *loop;
     struct response_cache *cache;
-    struct map streams;    /* id as 8 bytes -> conn */
-    struct map audiences;  /* key -> audience */
-    VEC(struct step) walk; /* the push that goes on */
+    struct map streams;        /* id as 8 bytes -> conn */
+    struct map audiences;      /* key -> audience */
+    VEC(struct step) walk;     /* the push that goes on */
+    VEC(struct conn *) closed; /* during it: freed after it */
 };
 
 struct ads {

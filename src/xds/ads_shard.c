@@ -15,10 +15,10 @@ struct audience {
 struct conn {
     uint64_t id;
     struct shard *shard;
-    struct grpc_call *call;
+    struct grpc_call *call; /* NULL: it was closed, and a walk still leads here */
     struct stream *stream;
     struct loop_timer *timer;
-    const struct client *client;    /* the brain's, until on_close: who it is, never more */
+    struct client *client;          /* the brain's, given back by on_close: who it is, never more */
     struct audience *audience;      /* NULL: not known yet */
     size_t place;                   /* among its members */
     bool asked;                     /* a request came */
@@ -229,9 +229,8 @@ static int on_open(void *arg, struct grpc_call *call, struct str path, struct er
     c->stream = stream_new(str_is(path, DISCOVERY_PATH_DELTA));
     map_put(&c->shard->streams, id_key(&c->id), c);
     grpc_call_set_user(call, c);
-    struct client *client = client_new(c, &who);
-    c->client = client;
-    post(a->options.brain, (struct message){.run = run_hello, .ads = a, .client = client});
+    c->client = client_new(c, &who);
+    post(a->options.brain, (struct message){.run = run_hello, .ads = a, .client = c->client});
     return 0;
 }
 
@@ -261,11 +260,14 @@ static void on_message(void *arg, struct grpc_call *call, struct str message)
     count_owed(c, clock_mono_us());
 }
 
-/* A push to one may end others of its connection. */
-static void leave_walk(struct conn *c)
+/* A push to one may end others of its connection, which the walk still leads to. */
+static void conn_free(struct conn *c)
 {
-    VEC_EACH(c->shard->walk, step) {
-        step->conn = step->conn == c ? NULL : step->conn;
+    if (c->shard->walk.len > 0) {
+        c->call = NULL;
+        VEC_PUSH(c->shard->closed, c);
+    } else {
+        free(c);
     }
 }
 
@@ -278,13 +280,11 @@ static void on_close(void *arg, struct grpc_call *call)
     }
     count_unanswered(c);
     leave_audience(c);
-    leave_walk(c);
     map_remove(&c->shard->streams, id_key(&c->id));
     loop_timer_free(c->timer);
     stream_free(c->stream);
-    post(a->options.brain,
-         (struct message){.run = run_bye, .ads = a, .client = (struct client *)c->client});
-    free(c);
+    post(a->options.brain, (struct message){.run = run_bye, .ads = a, .client = c->client});
+    conn_free(c);
     grpc_call_set_user(call, NULL);
 }
 
@@ -344,17 +344,18 @@ void shard_refuse(struct shard *s, uint64_t id, int grpc_status, const char *why
 static void fetch(const struct shard *s, size_t i)
 {
     const struct conn *c;
-    if (i + 4 < s->walk.len && (c = s->walk.at[i + 4].conn)) {
+    if (i + 4 < s->walk.len) {
+        c = s->walk.at[i + 4].conn;
         fetch_bytes(c, sizeof(*c));
     }
-    if (i + 3 < s->walk.len && (c = s->walk.at[i + 3].conn)) {
+    if (i + 3 < s->walk.len && (c = s->walk.at[i + 3].conn)->call) {
         stream_fetch(c->stream);
         grpc_call_fetch(c->call, 3);
     }
-    if (i + 2 < s->walk.len && (c = s->walk.at[i + 2].conn)) {
+    if (i + 2 < s->walk.len && (c = s->walk.at[i + 2].conn)->call) {
         grpc_call_fetch(c->call, 2);
     }
-    if (i + 1 < s->walk.len && (c = s->walk.at[i + 1].conn)) {
+    if (i + 1 < s->walk.len && (c = s->walk.at[i + 1].conn)->call) {
         grpc_call_fetch(c->call, 1);
     }
 }
@@ -365,7 +366,7 @@ static void walk(struct shard *s, int64_t posted_us)
     for (size_t i = 0; i < s->walk.len; i++) {
         struct conn *c = s->walk.at[i].conn;
         fetch(s, i);
-        if (c) {
+        if (c->call) {
             stream_set_plan(c->stream, s->walk.at[i].plan);
             pump(c);
             count_owed(c, posted_us);
@@ -373,6 +374,10 @@ static void walk(struct shard *s, int64_t posted_us)
         }
     }
     VEC_DONE(s->walk);
+    VEC_EACH(s->closed, c) {
+        free(*c);
+    }
+    VEC_DONE(s->closed);
 }
 
 static void run_plans(struct message *m)
