@@ -1,5 +1,5 @@
 /* A small API server that answers what a test tells it to, byte by byte if need be, on a thread of
- * its own, and a kubeconfig that leads to it. */
+ * its own; a kubeconfig that leads to it, and a client on a loop. */
 #ifndef OSM_TEST_KUBE_FIXTURE_H
 #define OSM_TEST_KUBE_FIXTURE_H
 
@@ -20,11 +20,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/vec.h"
 #include "kube/client.h"
+#include "run_until.h"
 
-enum { PATIENCE_MS = 60000, TEXT_MAX = 16 << 20 };
+enum { TEXT_MAX = 16 << 20 };
 
 enum after {
     AFTER_WHOLE, /* a body of known length; the connection stays */
@@ -64,8 +64,12 @@ struct api_request {
 };
 
 struct api {
+    /* The test's side. */
+    struct loop *loop;
+    struct kube_client *client;
     char folder[32];
     char kubeconfig[64], token[64];
+    /* The server's. */
     uint16_t port;
     int listener, wake[2];
     pthread_t thread;
@@ -272,6 +276,17 @@ static inline void api_write_file(const char *path, const char *text)
     assert_int_equal(rename(temporary, path), 0);
 }
 
+static inline struct kube_client *api_client(struct api *s, struct loop *loop)
+{
+    struct kube_config *config = NULL;
+    struct err e = ERR_INIT;
+    struct kube_config_options o = {.kubeconfig = s->kubeconfig};
+    if (kube_config_load(&o, &config, &e) < 0) {
+        fail_msg("%s", e.text);
+    }
+    return kube_client_new(config, loop);
+}
+
 static inline struct api *api_new(void)
 {
     struct api *s = NEW(struct api);
@@ -298,11 +313,15 @@ static inline struct api *api_new(void)
                               s->port);
     api_write_file(s->kubeconfig, config);
     assert_int_equal(pthread_create(&s->thread, NULL, api_run, s), 0);
+    s->loop = loop_new();
+    s->client = api_client(s, s->loop);
     return s;
 }
 
 static inline void api_free(struct api *s)
 {
+    kube_client_free(s->client);
+    loop_free(s->loop);
     assert_int_equal(write(s->wake[1], "x", 1), 1);
     pthread_join(s->thread, NULL);
     close(s->wake[0]);
@@ -350,6 +369,11 @@ static inline void api_tell_of(struct api *s, const char *part, struct reply r)
 static inline void api_tell(struct api *s, struct reply r)
 {
     api_tell_of(s, "", r);
+}
+
+static inline void api_tell_whole(struct api *s, int status, const char *body)
+{
+    api_tell(s, (struct reply){status, body, AFTER_WHOLE, NULL, 0});
 }
 
 /* Sends more on the open streams whose line has this part. */
@@ -408,6 +432,24 @@ static inline bool api_is(const struct api_request *q, const char *method, const
     return (!method || str_is(verb, method)) && str_ends(path, path_end);
 }
 
+struct api_wanted {
+    struct api *api;
+    size_t requests;
+};
+
+static inline bool api_has_requests(void *arg)
+{
+    const struct api_wanted *w = arg;
+    return api_count(w->api) >= w->requests;
+}
+
+/* Until so many requests were made in all. */
+static inline void api_await(struct api *s, size_t requests)
+{
+    struct api_wanted w = {s, requests};
+    assert_true(run_until(s->loop, api_has_requests, &w));
+}
+
 /* How many such requests were made. */
 static inline size_t api_count_of(struct api *s, const char *method, const char *path_end)
 {
@@ -430,40 +472,11 @@ static inline struct api_request api_request(struct api *s, size_t i)
     return q;
 }
 
-static inline struct kube_client *api_client(struct api *s, struct loop *loop)
+static inline void assert_part(const char *text, const char *part)
 {
-    struct kube_config *config = NULL;
-    struct err e = ERR_INIT;
-    struct kube_config_options o = {.kubeconfig = s->kubeconfig};
-    if (kube_config_load(&o, &config, &e) < 0) {
-        fail_msg("%s", e.text);
+    if (!strstr(text, part)) {
+        fail_msg("expected \"%s\" in \"%s\"", part, text);
     }
-    return kube_client_new(config, loop);
-}
-
-/* Runs the loop until ready(arg), and once in any case: what mustn't happen has the time to. */
-struct until {
-    struct loop *loop;
-    bool (*ready)(void *arg);
-    void *arg;
-    int64_t deadline;
-};
-
-static inline void until_look(void *arg)
-{
-    struct until *u = arg;
-    if (u->ready(u->arg) || clock_mono_ms() > u->deadline) {
-        loop_stop(u->loop);
-    }
-}
-
-static inline bool run_until(struct loop *loop, bool (*ready)(void *arg), void *arg)
-{
-    struct until u = {loop, ready, arg, clock_mono_ms() + PATIENCE_MS};
-    struct loop_timer *t = loop_timer_new(loop, 2, true, until_look, &u);
-    loop_run(loop);
-    loop_timer_free(t);
-    return ready(arg);
 }
 
 #endif

@@ -8,8 +8,6 @@
 
 struct fixture {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct store *store;
     struct source *source;
     /* Parts of requests' lines: those that wait to be told an answer, and streams that hold what
@@ -91,8 +89,6 @@ static int set_up(void **state)
     f->api = api_new();
     f->api->otherwise = otherwise;
     f->api->arg = f;
-    f->loop = loop_new();
-    f->client = api_client(f->api, f->loop);
     f->store = store_new();
     *state = f;
     return 0;
@@ -102,8 +98,6 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
     source_free(f->source);
-    kube_client_free(f->client);
-    loop_free(f->loop);
     api_free(f->api);
     store_free(f->store);
     free(f);
@@ -134,7 +128,7 @@ static void set_waits(struct fixture *f, const char *part)
 
 static void start(struct fixture *f)
 {
-    struct cluster_source_options o = {.client = f->client,
+    struct cluster_source_options o = {.client = f->api->client,
                                        .store = f->store,
                                        .mesh_name = "osm",
                                        .osm_namespace = "osm-system",
@@ -172,7 +166,7 @@ static void until_known(struct fixture *f, enum kind kind, const char *namespace
                         const char *v)
 {
     struct wanted w = {.f = f, .kind = kind, .namespace = namespace, .name = name, .v = v};
-    if (!run_until(f->loop, is_known, &w)) {
+    if (!run_until(f->api->loop, is_known, &w)) {
         fail_msg("%s %s/%s: expected it %s", kind_info(kind)->name, namespace, name,
                  v ? v : "to be gone");
     }
@@ -197,7 +191,7 @@ static bool has_state(void *arg)
 static void until_state(struct fixture *f, enum kind kind, enum kube_watch_state state)
 {
     struct wanted w = {.f = f, .kind = kind, .state = state};
-    assert_true(run_until(f->loop, has_state, &w));
+    assert_true(run_until(f->api->loop, has_state, &w));
 }
 
 static bool has_finding(void *arg)
@@ -216,7 +210,7 @@ static bool has_finding(void *arg)
 static void until_found(struct fixture *f, const char *finding)
 {
     struct wanted w = {.f = f, .finding = finding};
-    if (!run_until(f->loop, has_finding, &w)) {
+    if (!run_until(f->api->loop, has_finding, &w)) {
         fail_msg("expected the finding \"%s\"", finding ? finding : "none");
     }
 }
@@ -239,7 +233,7 @@ static bool was_asked(void *arg)
 static void until_asked_times(struct fixture *f, const char *line, size_t times)
 {
     struct wanted w = {.f = f, .line = line, .times = times};
-    if (!run_until(f->loop, was_asked, &w)) {
+    if (!run_until(f->api->loop, was_asked, &w)) {
         fail_msg("expected %zu requests like %s", times, line);
     }
 }
@@ -256,7 +250,7 @@ static bool is_in_sync(void *arg)
 
 static void until_in_sync(struct fixture *f)
 {
-    assert_true(run_until(f->loop, is_in_sync, f));
+    assert_true(run_until(f->api->loop, is_in_sync, f));
 }
 
 /* With the namespace shop, whose accounts a and b are version 3 and 4. */

@@ -19,8 +19,6 @@ static const struct issuer_options options = {"cluster.local", CERT_KEY_ECDSA_P2
 
 static struct {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct issuer *issuer;
     struct daemon_webhook *webhook;
     char client_ca[64]; /* a file in the API server's folder */
@@ -48,8 +46,8 @@ static void on_failure(void *arg, const struct err *e)
 
 static int start(const char *client_ca, struct err *e)
 {
-    struct daemon_webhook_options o = {.loop = f.loop,
-                                       .client = f.client,
+    struct daemon_webhook_options o = {.loop = f.api->loop,
+                                       .client = f.api->client,
                                        .flags = &flags,
                                        .issuer = f.issuer,
                                        .kind = DAEMON_WEBHOOK_VALIDATING,
@@ -70,8 +68,6 @@ static int set_up(void **state)
     if (issuer_new(&options, clock_wall_s(), &f.issuer, NULL) < 0) {
         return -1;
     }
-    f.loop = loop_new();
-    f.client = api_client(f.api, f.loop);
     snprintf(f.client_ca, sizeof(f.client_ca), "%s/ca.crt", f.api->folder);
     return start("", NULL);
 }
@@ -79,8 +75,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     daemon_webhook_free(f.webhook);
-    kube_client_free(f.client);
-    loop_free(f.loop);
     issuer_free(f.issuer);
     metrics_done();
     unlink(f.client_ca);
@@ -96,7 +90,7 @@ static bool is_told(void *arg)
 static void until_told(size_t times)
 {
     f.want = times;
-    run_until(f.loop, is_told, NULL);
+    run_until(f.api->loop, is_told, NULL);
     assert_int_equal(api_count_of(f.api, "PATCH", CONFIGURATION), times);
 }
 
@@ -157,7 +151,7 @@ static void other_roots_are_told_before_one_of_them_signs(void **state)
 /* The serial number of the certificate that is shown, and whom it is for. */
 static uint64_t shown_serial(void)
 {
-    struct loop_thread thread = {.loop = f.loop};
+    struct loop_thread thread = {.loop = f.api->loop};
     struct client c;
     loop_thread_start(&thread);
     assert_true(client_open(&c, daemon_webhook_port(f.webhook), 0));
@@ -194,7 +188,7 @@ static int status_for(const struct cert *cert)
         "\"uid\":\"u\",\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"resource\":{"
         "\"group\":\"\",\"version\":\"v1\",\"resource\":\"pods\"},\"operation\":\"CREATE\","
         "\"namespace\":\"n\",\"object\":{\"metadata\":{\"name\":\"p\"}}}}";
-    struct loop_thread thread = {.loop = f.loop};
+    struct loop_thread thread = {.loop = f.api->loop};
     struct client c;
     int status = 0;
     loop_thread_start(&thread);

@@ -43,8 +43,6 @@ static const char target[] =
 
 static struct {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct kube_events *events;
     struct fixture mesh;
     struct findings found; /* of the source */
@@ -69,28 +67,24 @@ static int set_up(void **state)
     memset(&f, 0, sizeof(f));
     f.api = api_new();
     f.api->otherwise = answer;
-    f.loop = loop_new();
-    f.client = api_client(f.api, f.loop);
-    f.events = kube_events_new(f.client, "osm-controller");
+    f.events = kube_events_new(f.api->client, "osm-controller");
     fixture_init(&f.mesh);
-    struct duties_options o = {.loop = f.loop,
-                               .client = f.client,
+    struct duties_options o = {.loop = f.api->loop,
+                               .client = f.api->client,
                                .events = f.events,
                                .store = f.mesh.store,
                                .mesh = f.mesh.mesh,
                                .delay_ms = 1};
     f.duties = duties_new(&o);
-    return f.client ? 0 : -1;
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     duties_free(f.duties);
     kube_events_free(f.events);
-    kube_client_free(f.client);
     fixture_done(&f.mesh);
     findings_done(&f.found);
-    loop_free(f.loop);
     api_free(f.api);
     return 0;
 }
@@ -104,7 +98,7 @@ static bool is_done(void *arg)
 static void finish(size_t want_events)
 {
     f.want_events = want_events;
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
     assert_int_equal(api_count_of(f.api, "POST", "/events"), want_events);
 }
 

@@ -21,8 +21,6 @@ static const struct issuer_options options = {"cluster.local", CERT_KEY_ECDSA_P2
 
 static struct {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct fixture mesh;
     struct issuer *issuer;
     struct gateway *gateway;
@@ -49,15 +47,13 @@ static int set_up(void **state)
     memset(&f, 0, sizeof(f));
     f.api = api_new();
     f.api->otherwise = answer;
-    f.loop = loop_new();
-    f.client = api_client(f.api, f.loop);
     fixture_init(&f.mesh);
-    struct gateway_options o = {.loop = f.loop,
-                                .client = f.client,
+    struct gateway_options o = {.loop = f.api->loop,
+                                .client = f.api->client,
                                 .mesh = f.mesh.mesh,
                                 .mesh_name = "osm",
                                 .on_problem = on_problem};
-    if (!f.client || issuer_new(&options, NOW, &f.issuer, NULL) < 0) {
+    if (issuer_new(&options, NOW, &f.issuer, NULL) < 0) {
         return -1;
     }
     o.issuer = f.issuer;
@@ -68,10 +64,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     gateway_free(f.gateway);
-    kube_client_free(f.client);
     fixture_done(&f.mesh);
     issuer_free(f.issuer);
-    loop_free(f.loop);
     api_free(f.api);
     return 0;
 }
@@ -83,7 +77,7 @@ static bool is_done(void *arg)
 
 static void finish(void)
 {
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
 }
 
 static void at(int64_t now)

@@ -5,8 +5,6 @@
 
 struct fixture {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct arena *arena;
     size_t done;
     int status;
@@ -19,8 +17,6 @@ static int set_up(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     f->api = api_new();
-    f->loop = loop_new();
-    f->client = api_client(f->api, f->loop);
     f->arena = arena_new(4096);
     *state = f;
     return 0;
@@ -29,17 +25,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    kube_client_free(f->client);
-    loop_free(f->loop);
     api_free(f->api);
     arena_free(f->arena);
     free(f);
     return 0;
-}
-
-static void tell(struct fixture *f, int status, const char *body)
-{
-    api_tell(f->api, (struct reply){status, body, AFTER_WHOLE, NULL, 0});
 }
 
 #define STATUS(message) "{\"kind\":\"Status\",\"message\":\"" message "\"}"
@@ -49,17 +38,17 @@ static void asks_and_decodes(void **state)
     struct fixture *f = *state;
     struct err e = ERR_INIT;
     struct value *v = NULL;
-    tell(f, 200, "{\"metadata\":{\"name\":\"a\"}}");
-    assert_int_equal(kube_do(f->client, &(struct kube_request){.path = "/api/v1/namespaces/a"},
+    api_tell_whole(f->api, 200, "{\"metadata\":{\"name\":\"a\"}}");
+    assert_int_equal(kube_do(f->api->client, &(struct kube_request){.path = "/api/v1/namespaces/a"},
                              f->arena, &v, &e),
                      200);
     assert_true(str_is(value_string_at(v, "metadata.name"), "a"));
     assert_string_equal(api_request(f->api, 0).line, "GET /api/v1/namespaces/a");
     assert_non_null(strstr(api_request(f->api, 0).head, "Authorization: Bearer first\r\n"));
     assert_non_null(strstr(api_request(f->api, 0).head, "Accept: application/json\r\n"));
-    tell(f, 200, "");
-    assert_int_equal(kube_do(f->client, &(struct kube_request){.path = "/x"}, f->arena, &v, &e),
-                     200);
+    api_tell_whole(f->api, 200, "");
+    assert_int_equal(
+        kube_do(f->api->client, &(struct kube_request){.path = "/x"}, f->arena, &v, &e), 200);
     assert_null(v);
 }
 
@@ -81,8 +70,8 @@ static void says_what_the_server_says(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct err e = ERR_INIT;
-        tell(f, rows[i].status, rows[i].body);
-        int status = kube_do(f->client, &(struct kube_request){.path = "/api/v1/pods?limit=1"},
+        api_tell_whole(f->api, rows[i].status, rows[i].body);
+        int status = kube_do(f->api->client, &(struct kube_request){.path = "/api/v1/pods?limit=1"},
                              f->arena, &v, &e);
         assert_int_equal(status, rows[i].status == 200 ? -1 : rows[i].status);
         assert_string_equal(e.text, rows[i].error);
@@ -93,9 +82,11 @@ static void a_status_is_given_too(void **state)
 {
     struct fixture *f = *state;
     struct value *v = NULL;
-    tell(f, 409, "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\",\"message\":\"there\"}");
-    assert_int_equal(kube_do(f->client, &(struct kube_request){.path = "/x", .method = "DELETE"},
-                             f->arena, &v, NULL),
+    api_tell_whole(f->api, 409,
+                   "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\",\"message\":\"there\"}");
+    assert_int_equal(kube_do(f->api->client,
+                             &(struct kube_request){.path = "/x", .method = "DELETE"}, f->arena, &v,
+                             NULL),
                      409);
     assert_true(str_is(value_string_at(v, "reason"), "AlreadyExists"));
     assert_string_equal(api_request(f->api, 0).line, "DELETE /x");
@@ -121,11 +112,11 @@ static void refused_credentials_are_read_again(void **state)
 {
     struct fixture *f = *state;
     struct err e = ERR_INIT;
-    tell(f, 200, "{}");
-    kube_do(f->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e);
-    tell(f, 401, STATUS("Unauthorized"));
-    assert_int_equal(kube_do(f->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e),
-                     401);
+    api_tell_whole(f->api, 200, "{}");
+    kube_do(f->api->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e);
+    api_tell_whole(f->api, 401, STATUS("Unauthorized"));
+    assert_int_equal(
+        kube_do(f->api->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e), 401);
     AUTO(free)
     char *expected = mem_printf("GET /x: the API server at http://127.0.0.1:%u doesn't accept the "
                                 "credentials of context \"x\": Unauthorized (401)",
@@ -139,13 +130,13 @@ static void overloaded_servers_are_asked_again(void **state)
     struct fixture *f = *state;
     struct err e = ERR_INIT;
     api_tell(f->api, (struct reply){429, STATUS("slow down"), AFTER_WHOLE, "Retry-After: 1", 0});
-    tell(f, 200, "{}");
-    assert_int_equal(kube_do(f->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e),
-                     200);
+    api_tell_whole(f->api, 200, "{}");
+    assert_int_equal(
+        kube_do(f->api->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e), 200);
     assert_true(api_request(f->api, 1).at_ms - api_request(f->api, 0).at_ms >= 1000);
-    tell(f, 429, STATUS("slow down"));
-    assert_int_equal(kube_do(f->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e),
-                     429);
+    api_tell_whole(f->api, 429, STATUS("slow down"));
+    assert_int_equal(
+        kube_do(f->api->client, &(struct kube_request){.path = "/x"}, f->arena, NULL, &e), 429);
     assert_string_equal(e.text, "GET /x: slow down (429)");
 }
 
@@ -186,8 +177,8 @@ static void changes(void **state)
                                kube_create_request(f->arena, "configmaps", v),
                                kube_replace_request(f->arena, "configmaps", v)};
     for (size_t i = 0; i < COUNT_OF(q); i++) {
-        tell(f, 200, "{}");
-        assert_int_equal(kube_do(f->client, &q[i], f->arena, NULL, NULL), 200);
+        api_tell_whole(f->api, 200, "{}");
+        assert_int_equal(kube_do(f->api->client, &q[i], f->arena, NULL, NULL), 200);
         assert_string_equal(api_request(f->api, i).body,
                             "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":"
                             "{\"namespace\":\"n\",\"name\":\"c\"}}");
@@ -219,15 +210,15 @@ static void lists_in_pages(void **state)
     struct err e = ERR_INIT;
     AUTO(buf_done) struct buf names;
     buf_init(&names, 4096);
-    tell(f, 200, PAGE("\"continue\":\"2\"", ITEM("a") "," ITEM("b")));
+    api_tell_whole(f->api, 200, PAGE("\"continue\":\"2\"", ITEM("a") "," ITEM("b")));
     /* The list is too old to be gone on with as it was; this goes on with what is now. */
-    tell(f, 410, PAGE("\"continue\":\"3\"", ""));
-    tell(f, 200, PAGE("", ITEM("c")));
-    assert_int_equal(kube_list(f->client, "/api/v1/pods", add_name, &names, &e), 0);
+    api_tell_whole(f->api, 410, PAGE("\"continue\":\"3\"", ""));
+    api_tell_whole(f->api, 200, PAGE("", ITEM("c")));
+    assert_int_equal(kube_list(f->api->client, "/api/v1/pods", add_name, &names, &e), 0);
     assert_string_equal(names.data, "Pod:a Pod:b Pod:c ");
     assert_string_equal(api_request(f->api, 2).line, "GET /api/v1/pods?limit=500&continue=3");
-    tell(f, 403, STATUS("no"));
-    assert_int_equal(kube_list(f->client, "/api/v1/pods", add_name, &names, &e), -1);
+    api_tell_whole(f->api, 403, STATUS("no"));
+    assert_int_equal(kube_list(f->api->client, "/api/v1/pods", add_name, &names, &e), -1);
     assert_string_equal(e.text, "GET /api/v1/pods: no (403)");
 }
 
@@ -236,12 +227,12 @@ static void versions(void **state)
     struct fixture *f = *state;
     struct err e = ERR_INIT;
     int major = 0, minor = 0;
-    tell(f, 200, "{\"major\":\"1\",\"minor\":\"37+\"}");
-    assert_int_equal(kube_server_version(f->client, &major, &minor, &e), 0);
+    api_tell_whole(f->api, 200, "{\"major\":\"1\",\"minor\":\"37+\"}");
+    assert_int_equal(kube_server_version(f->api->client, &major, &minor, &e), 0);
     assert_int_equal(major, 1);
     assert_int_equal(minor, 37);
-    tell(f, 200, "{\"hello\":1}");
-    assert_int_equal(kube_server_version(f->client, &major, &minor, &e), -1);
+    api_tell_whole(f->api, 200, "{\"hello\":1}");
+    assert_int_equal(kube_server_version(f->api->client, &major, &minor, &e), -1);
     assert_non_null(strstr(e.text, "expected the version of an API server from http://127.0.0.1"));
 }
 
@@ -262,40 +253,28 @@ static bool enough_done(void *arg)
     return ((struct fixture *)arg)->done >= ((struct fixture *)arg)->wanted;
 }
 
-static bool enough_requests(void *arg)
-{
-    struct fixture *f = arg;
-    return api_count(f->api) >= f->wanted;
-}
-
 static void await_done(struct fixture *f, size_t n)
 {
     f->wanted = n;
-    assert_true(run_until(f->loop, enough_done, f));
-}
-
-static void await_requests(struct fixture *f, size_t n)
-{
-    f->wanted = n;
-    assert_true(run_until(f->loop, enough_requests, f));
+    assert_true(run_until(f->api->loop, enough_done, f));
 }
 
 static void calls_on_a_loop(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 200, "{\"metadata\":{\"name\":\"a\"}}");
-    kube_start(f->client, &(struct kube_request){.path = "/a"}, on_done, f);
+    api_tell_whole(f->api, 200, "{\"metadata\":{\"name\":\"a\"}}");
+    kube_start(f->api->client, &(struct kube_request){.path = "/a"}, on_done, f);
     assert_int_equal(f->done, 0);
     await_done(f, 1);
     assert_int_equal(f->status, 200);
     assert_string_equal(f->name, "a");
-    tell(f, 404, STATUS("not found"));
-    kube_start(f->client, &(struct kube_request){.path = "/b"}, on_done, f);
+    api_tell_whole(f->api, 404, STATUS("not found"));
+    kube_start(f->api->client, &(struct kube_request){.path = "/b"}, on_done, f);
     await_done(f, 2);
     assert_int_equal(f->status, 404);
     assert_string_equal(f->error.text, "GET /b: not found (404)");
-    tell(f, 200, "{");
-    kube_start(f->client, &(struct kube_request){.path = "/c"}, on_done, f);
+    api_tell_whole(f->api, 200, "{");
+    kube_start(f->api->client, &(struct kube_request){.path = "/c"}, on_done, f);
     await_done(f, 3);
     assert_int_equal(f->status, -1);
 }
@@ -304,8 +283,8 @@ static void calls_on_a_loop(void **state)
 static void only_the_metadata_is_asked_for(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 200, "{}");
-    kube_start(f->client, &(struct kube_request){.path = "/a", .brief = true}, on_done, f);
+    api_tell_whole(f->api, 200, "{}");
+    kube_start(f->api->client, &(struct kube_request){.path = "/a", .brief = true}, on_done, f);
     await_done(f, 1);
     assert_non_null(strstr(api_request(f->api, 0).head,
                            "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, "
@@ -315,12 +294,12 @@ static void only_the_metadata_is_asked_for(void **state)
 static void a_call_whose_token_rotated(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 200, "{}");
-    kube_start(f->client, &(struct kube_request){.path = "/a"}, on_done, f);
+    api_tell_whole(f->api, 200, "{}");
+    kube_start(f->api->client, &(struct kube_request){.path = "/a"}, on_done, f);
     await_done(f, 1);
-    tell(f, 401, STATUS("Unauthorized"));
-    tell(f, 200, "{}");
-    kube_start(f->client, &(struct kube_request){.path = "/b"}, on_done, f);
+    api_tell_whole(f->api, 401, STATUS("Unauthorized"));
+    api_tell_whole(f->api, 200, "{}");
+    kube_start(f->api->client, &(struct kube_request){.path = "/b"}, on_done, f);
     api_write_file(f->api->token, "second\n"); /* after the call was made */
     await_done(f, 2);
     assert_int_equal(f->status, 200);
@@ -332,7 +311,7 @@ static void credentials_that_are_gone(void **state)
 {
     struct fixture *f = *state;
     unlink(f->api->token);
-    kube_start(f->client, &(struct kube_request){.path = "/a"}, on_done, f);
+    kube_start(f->api->client, &(struct kube_request){.path = "/a"}, on_done, f);
     assert_int_equal(f->done, 0);
     await_done(f, 1);
     assert_int_equal(f->status, -1);
@@ -343,13 +322,13 @@ static void calls_that_are_cancelled(void **state)
 {
     struct fixture *f = *state;
     struct kube_call *call =
-        kube_start(f->client, &(struct kube_request){.path = "/a"}, on_done, f);
+        kube_start(f->api->client, &(struct kube_request){.path = "/a"}, on_done, f);
     kube_cancel(call);
-    tell(f, 200, "{}");
-    kube_start(f->client, &(struct kube_request){.path = "/b"}, on_done, f);
+    api_tell_whole(f->api, 200, "{}");
+    kube_start(f->api->client, &(struct kube_request){.path = "/b"}, on_done, f);
     await_done(f, 1);
-    kube_start(f->client, &(struct kube_request){.path = "/c"}, on_done, f);
-    kube_client_free(TAKE(f->client)); /* with a call that is under way */
+    kube_start(f->api->client, &(struct kube_request){.path = "/c"}, on_done, f);
+    kube_client_free(TAKE(f->api->client)); /* with a call that is under way */
     assert_int_equal(f->done, 1);
 }
 
@@ -364,20 +343,13 @@ static const struct kube_event event = {.api_version = "v1",
                                         .reason = "Broken",
                                         .message = "it broke"};
 
-static void assert_part(const char *text, const char *part)
-{
-    if (!strstr(text, part)) {
-        fail_msg("expected \"%s\" in \"%s\"", part, text);
-    }
-}
-
 static void events_are_counted(void **state)
 {
     struct fixture *f = *state;
-    struct kube_events *s = kube_events_new(f->client, "osm-controller");
-    tell(f, 201, "{}");
+    struct kube_events *s = kube_events_new(f->api->client, "osm-controller");
+    api_tell_whole(f->api, 201, "{}");
     kube_events_send(s, &event);
-    await_requests(f, 1);
+    api_await(f->api, 1);
     assert_string_equal(api_request(f->api, 0).line,
                         "POST /api/v1/namespaces/n/events?fieldManager=osm");
     const char *body = api_request(f->api, 0).body;
@@ -387,9 +359,9 @@ static void events_are_counted(void **state)
     assert_part(body, "\"type\":\"Warning\",\"reason\":\"Broken\",\"message\":\"it broke\"");
     assert_part(body, "\"source\":{\"component\":\"osm-controller\"}");
     assert_part(body, "\"count\":1");
-    tell(f, 200, "{}");
+    api_tell_whole(f->api, 200, "{}");
     kube_events_send(s, &event);
-    await_requests(f, 2);
+    api_await(f->api, 2);
     assert_part(api_request(f->api, 1).line, "PATCH /api/v1/namespaces/n/events/p.");
     assert_part(api_request(f->api, 1).body, "{\"count\":2,\"lastTimestamp\":\"");
     kube_events_free(s);
@@ -398,12 +370,12 @@ static void events_are_counted(void **state)
 static void events_from_before_a_restart(void **state)
 {
     struct fixture *f = *state;
-    struct kube_events *s = kube_events_new(f->client, "osm-controller");
-    tell(f, 409, STATUS("already exists"));
-    tell(f, 200, "{\"count\":7}");
-    tell(f, 200, "{}");
+    struct kube_events *s = kube_events_new(f->api->client, "osm-controller");
+    api_tell_whole(f->api, 409, STATUS("already exists"));
+    api_tell_whole(f->api, 200, "{\"count\":7}");
+    api_tell_whole(f->api, 200, "{}");
     kube_events_send(s, &event);
-    await_requests(f, 3);
+    api_await(f->api, 3);
     assert_part(api_request(f->api, 1).line, "GET /api/v1/namespaces/n/events/p.");
     assert_part(api_request(f->api, 2).body, "{\"count\":8,");
     kube_events_free(s);
@@ -412,14 +384,14 @@ static void events_from_before_a_restart(void **state)
 static void events_that_the_server_forgot(void **state)
 {
     struct fixture *f = *state;
-    struct kube_events *s = kube_events_new(f->client, "osm-controller");
-    tell(f, 201, "{}");
+    struct kube_events *s = kube_events_new(f->api->client, "osm-controller");
+    api_tell_whole(f->api, 201, "{}");
     kube_events_send(s, &event);
-    await_requests(f, 1);
-    tell(f, 404, STATUS("not found"));
-    tell(f, 201, "{}");
+    api_await(f->api, 1);
+    api_tell_whole(f->api, 404, STATUS("not found"));
+    api_tell_whole(f->api, 201, "{}");
     kube_events_send(s, &event);
-    await_requests(f, 3);
+    api_await(f->api, 3);
     assert_part(api_request(f->api, 2).line, "POST /api/v1/namespaces/n/events");
     assert_part(api_request(f->api, 2).body, "\"count\":1");
     kube_events_free(s);
@@ -428,18 +400,18 @@ static void events_that_the_server_forgot(void **state)
 static void few_events_of_an_object(void **state)
 {
     struct fixture *f = *state;
-    struct kube_events *s = kube_events_new(f->client, "osm-controller");
+    struct kube_events *s = kube_events_new(f->api->client, "osm-controller");
     struct kube_event other = event;
     char message[32];
     other.message = message;
     for (size_t i = 0; i < 20; i++) {
-        tell(f, 201, "{}");
+        api_tell_whole(f->api, 201, "{}");
         snprintf(message, sizeof(message), "%zu", i);
         kube_events_send(s, &other);
     }
     other.name = STR("q");
     kube_events_send(s, &other);
-    await_requests(f, 6);
+    api_await(f->api, 6);
     assert_part(api_request(f->api, 5).body, "\"name\":\"");
     size_t q = 0;
     for (size_t i = 0; i < 6; i++) {

@@ -7,12 +7,9 @@ static int64_t now_ms;
 
 struct fixture {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct kube_lease *lease;
     struct buf trace; /* "held lost " */
-    size_t wanted;
-    const char *wanted_trace;
+    const char *wanted;
 };
 
 static int64_t test_clock(void)
@@ -24,8 +21,6 @@ static int set_up(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     f->api = api_new();
-    f->loop = loop_new();
-    f->client = api_client(f->api, f->loop);
     buf_init(&f->trace, 1 << 16);
     now_ms = 1000000;
     *state = f;
@@ -36,8 +31,6 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
     kube_lease_free(f->lease);
-    kube_client_free(f->client);
-    loop_free(f->loop);
     api_free(f->api);
     buf_done(&f->trace);
     free(f);
@@ -53,7 +46,7 @@ static void on_change(void *arg, bool held)
 /* Renews every 100 ms of the real clock; what runs out does so by the test's. */
 static void start(struct fixture *f)
 {
-    struct kube_lease_options o = {.client = f->client,
+    struct kube_lease_options o = {.client = f->api->client,
                                    .namespace = "osm-system",
                                    .name = "osm",
                                    .identity = "me",
@@ -64,54 +57,31 @@ static void start(struct fixture *f)
     f->lease = kube_lease_start(&o);
 }
 
-static void tell(struct fixture *f, int status, const char *body)
-{
-    api_tell(f->api, (struct reply){status, body, AFTER_WHOLE, NULL, 0});
-}
-
 #define LEASE(version, holder, more)                                                               \
     "{\"metadata\":{\"name\":\"osm\",\"resourceVersion\":\"" version                               \
     "\"},\"spec\":{\"holderIdentity\":\"" holder "\",\"leaseDurationSeconds\":15" more "}}"
 #define MISSING "{\"kind\":\"Status\",\"message\":\"not found\"}"
 
-static bool enough_requests(void *arg)
-{
-    struct fixture *f = arg;
-    return api_count(f->api) >= f->wanted;
-}
-
-static void await_requests(struct fixture *f, size_t n)
-{
-    f->wanted = n;
-    assert_true(run_until(f->loop, enough_requests, f));
-}
-
 static bool has_trace(void *arg)
 {
     struct fixture *f = arg;
-    return f->trace.data && strcmp(f->trace.data, f->wanted_trace) == 0;
+    return f->trace.data && strcmp(f->trace.data, f->wanted) == 0;
 }
 
 static void expect(struct fixture *f, const char *trace)
 {
-    f->wanted_trace = trace;
-    run_until(f->loop, has_trace, f);
+    f->wanted = trace;
+    run_until(f->api->loop, has_trace, f);
     assert_string_equal(f->trace.data ? f->trace.data : "", trace);
-}
-
-static void assert_part(const char *text, const char *part)
-{
-    if (!strstr(text, part)) {
-        fail_msg("expected \"%s\" in \"%s\"", part, text);
-    }
 }
 
 static void take_new(struct fixture *f)
 {
-    tell(f, 404, MISSING);
-    tell(f, 201, LEASE("1", "me", ""));
+    api_tell_whole(f->api, 404, MISSING);
+    api_tell_whole(f->api, 201, LEASE("1", "me", ""));
     for (size_t i = 0; i < 1000; i++) {
-        tell(f, 200, LEASE("2", "me", ",\"acquireTime\":\"2026-01-02T03:04:05.000000Z\""));
+        api_tell_whole(f->api, 200,
+                       LEASE("2", "me", ",\"acquireTime\":\"2026-01-02T03:04:05.000000Z\""));
     }
     start(f);
     assert_false(kube_lease_held(f->lease));
@@ -130,7 +100,7 @@ static void takes_what_nobody_has(void **state)
         "POST /apis/coordination.k8s.io/v1/namespaces/osm-system/leases?fieldManager=osm");
     assert_part(api_request(f->api, 1).body, "\"holderIdentity\":\"me\"");
     assert_part(api_request(f->api, 1).body, "\"leaseTransitions\":0");
-    await_requests(f, 4);
+    api_await(f->api, 4);
     /* Renewing goes on from the version that was written, and keeps the time of taking. */
     assert_part(api_request(f->api, 2).line, "PUT ");
     assert_part(api_request(f->api, 2).body, "\"resourceVersion\":\"1\"");
@@ -154,15 +124,15 @@ static void gives_it_back(void **state)
 static void waits_while_another_renews(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 200, LEASE("1", "other", ""));
-    tell(f, 200, LEASE("2", "other", ""));
+    api_tell_whole(f->api, 200, LEASE("1", "other", ""));
+    api_tell_whole(f->api, 200, LEASE("2", "other", ""));
     for (size_t i = 0; i < 1000; i++) {
-        tell(f, 200, LEASE("3", "other", ",\"leaseTransitions\":4"));
+        api_tell_whole(f->api, 200, LEASE("3", "other", ",\"leaseTransitions\":4"));
     }
     start(f);
-    await_requests(f, 4); /* it has seen version 3, and looks again */
+    api_await(f->api, 4); /* it has seen version 3, and looks again */
     now_ms += 14999;      /* the lease says 15 s, whatever we would take it for */
-    await_requests(f, 6);
+    api_await(f->api, 6);
     for (size_t i = 0; i < 6; i++) {
         assert_part(api_request(f->api, i).line, "GET ");
     }
@@ -172,14 +142,14 @@ static void waits_while_another_renews(void **state)
 static void takes_what_has_run_out(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 200, LEASE("3", "other", ",\"leaseTransitions\":4"));
-    tell(f, 200, LEASE("3", "other", ",\"leaseTransitions\":4"));
-    tell(f, 200, LEASE("4", "me", ",\"leaseTransitions\":5"));
+    api_tell_whole(f->api, 200, LEASE("3", "other", ",\"leaseTransitions\":4"));
+    api_tell_whole(f->api, 200, LEASE("3", "other", ",\"leaseTransitions\":4"));
+    api_tell_whole(f->api, 200, LEASE("4", "me", ",\"leaseTransitions\":5"));
     for (size_t i = 0; i < 1000; i++) {
-        tell(f, 200, LEASE("5", "me", ",\"leaseTransitions\":5"));
+        api_tell_whole(f->api, 200, LEASE("5", "me", ",\"leaseTransitions\":5"));
     }
     start(f);
-    await_requests(f, 2);
+    api_await(f->api, 2);
     now_ms += 15000;
     expect(f, "held ");
     assert_part(api_request(f->api, 2).line, "PUT ");
@@ -190,8 +160,8 @@ static void takes_what_has_run_out(void **state)
 static void takes_at_once_what_was_given_back(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 200, LEASE("3", "", ""));
-    tell(f, 200, LEASE("4", "me", ""));
+    api_tell_whole(f->api, 200, LEASE("3", "", ""));
+    api_tell_whole(f->api, 200, LEASE("4", "me", ""));
     start(f);
     expect(f, "held ");
 }
@@ -199,13 +169,13 @@ static void takes_at_once_what_was_given_back(void **state)
 static void another_is_faster(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 404, MISSING);
-    tell(f, 409, "{\"message\":\"already exists\"}");
+    api_tell_whole(f->api, 404, MISSING);
+    api_tell_whole(f->api, 409, "{\"message\":\"already exists\"}");
     for (size_t i = 0; i < 1000; i++) {
-        tell(f, 200, LEASE("2", "other", ""));
+        api_tell_whole(f->api, 200, LEASE("2", "other", ""));
     }
     start(f);
-    await_requests(f, 5);
+    api_await(f->api, 5);
     assert_part(api_request(f->api, 2).line, "GET ");
     assert_part(api_request(f->api, 3).line, "GET ");
     assert_null(f->trace.data);
@@ -214,18 +184,18 @@ static void another_is_faster(void **state)
 static void gives_up_before_another_may_take_it(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 404, MISSING);
-    tell(f, 201, LEASE("1", "me", ""));
+    api_tell_whole(f->api, 404, MISSING);
+    api_tell_whole(f->api, 201, LEASE("1", "me", ""));
     start(f);
     expect(f, "held ");
-    await_requests(f, 5); /* nothing more was told: the server answers 503 */
+    api_await(f->api, 5); /* nothing more was told: the server answers 503 */
     now_ms += 499;
-    await_requests(f, api_count(f->api) + 2);
+    api_await(f->api, api_count(f->api) + 2);
     assert_string_equal(f->trace.data, "held ");
     now_ms += 1; /* two thirds of 750 ms */
     expect(f, "held lost ");
     for (size_t i = 0; i < 1000; i++) {
-        tell(f, 200, LEASE("2", "me", ""));
+        api_tell_whole(f->api, 200, LEASE("2", "me", ""));
     }
     expect(f, "held lost held ");
 }
@@ -233,11 +203,11 @@ static void gives_up_before_another_may_take_it(void **state)
 static void someone_took_it_by_hand(void **state)
 {
     struct fixture *f = *state;
-    tell(f, 404, MISSING);
-    tell(f, 201, LEASE("1", "me", ""));
-    tell(f, 409, "{\"message\":\"conflict\"}");
+    api_tell_whole(f->api, 404, MISSING);
+    api_tell_whole(f->api, 201, LEASE("1", "me", ""));
+    api_tell_whole(f->api, 409, "{\"message\":\"conflict\"}");
     for (size_t i = 0; i < 1000; i++) {
-        tell(f, 200, LEASE("9", "other", ""));
+        api_tell_whole(f->api, 200, LEASE("9", "other", ""));
     }
     start(f);
     expect(f, "held lost ");

@@ -8,8 +8,6 @@
 
 struct fixture {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct kube_watch *watch;
     size_t ticks, done, wanted;
     int status;
@@ -34,8 +32,6 @@ static bool exists(struct fixture *f, const char *name)
 /* The client's plugin is this script, which runs in the folder. */
 static void use_plugin(struct fixture *f, const char *script)
 {
-    struct kube_config *config = NULL;
-    struct err e = ERR_INIT;
     AUTO(free)
     char *text =
         mem_printf("#!/bin/sh\ncd '%s' || exit 9\necho run >> runs\n%s\n", f->api->folder, script);
@@ -50,18 +46,14 @@ static void use_plugin(struct fixture *f, const char *script)
     api_write_file(path(f, "plugin"), text);
     assert_int_equal(chmod(path(f, "plugin"), 0700), 0);
     api_write_file(f->api->kubeconfig, kubeconfig);
-    struct kube_config_options o = {.kubeconfig = f->api->kubeconfig};
-    if (kube_config_load(&o, &config, &e) < 0) {
-        fail_msg("%s", e.text);
-    }
-    f->client = kube_client_new(config, f->loop);
+    kube_client_free(f->api->client);
+    f->api->client = api_client(f->api, f->api->loop);
 }
 
 static int set_up(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     f->api = api_new();
-    f->loop = loop_new();
     *state = f;
     return 0;
 }
@@ -71,8 +63,6 @@ static int tear_down(void **state)
     static const char *const names[] = {"plugin", "runs", "go"};
     struct fixture *f = *state;
     kube_watch_free(f->watch);
-    kube_client_free(f->client);
-    loop_free(f->loop);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         unlink(path(f, names[i]));
     }
@@ -104,7 +94,7 @@ static void on_done(void *arg, int status, struct value *v, const struct err *e)
 
 static struct kube_call *ask(struct fixture *f, const char *of)
 {
-    return kube_start(f->client, &(struct kube_request){.path = of}, on_done, f);
+    return kube_start(f->api->client, &(struct kube_request){.path = of}, on_done, f);
 }
 
 static bool enough_done(void *arg)
@@ -116,7 +106,7 @@ static bool enough_done(void *arg)
 static void await_done(struct fixture *f, size_t n)
 {
     f->wanted = n;
-    assert_true(run_until(f->loop, enough_done, f));
+    assert_true(run_until(f->api->loop, enough_done, f));
 }
 
 static void tick(void *arg)
@@ -148,7 +138,7 @@ static void on_state(void *arg, enum kube_watch_state state, const struct err *e
 
 static void start_watch(struct fixture *f)
 {
-    f->watch = kube_watch_start(&(struct kube_watch_options){.client = f->client,
+    f->watch = kube_watch_start(&(struct kube_watch_options){.client = f->api->client,
                                                              .path = "/api/v1/pods",
                                                              .on_object = on_object,
                                                              .on_state = on_state,
@@ -175,14 +165,14 @@ static void the_loop_goes_on_and_all_share_one_run(void **state)
                                        "\"k8s.io/initial-events-end\":\"true\"}}}}\n",
                                .after = AFTER_HOLD});
     start_watch(f);
-    struct loop_timer *timer = loop_timer_new(f->loop, 1, true, tick, f);
-    assert_true(run_until(f->loop, ticked_while_it_ran, f));
+    struct loop_timer *timer = loop_timer_new(f->api->loop, 1, true, tick, f);
+    assert_true(run_until(f->api->loop, ticked_while_it_ran, f));
     assert_int_equal(f->done, 0);
     assert_int_equal(api_count(f->api), 0);
     api_write_file(path(f, "go"), "");
     await_done(f, 3);
     assert_int_equal(f->status, 200);
-    assert_true(run_until(f->loop, is_live, f));
+    assert_true(run_until(f->api->loop, is_live, f));
     assert_int_equal(runs(f), 1);
     for (size_t i = 0; i < api_count(f->api); i++) {
         assert_non_null(strstr(api_request(f->api, i).head, "Authorization: Bearer t\r\n"));
@@ -201,20 +191,20 @@ static void one_that_hangs_is_stopped(void **state)
     static const char *const scripts[] = {"exec sleep 600", "exec sleep 600 >&-"};
     for (size_t i = 0; i < COUNT_OF(scripts); i++) {
         use_plugin(f, scripts[i]);
-        ((struct kube_config *)(uintptr_t)kube_client_config(f->client))->plugin_ms = 100;
+        ((struct kube_config *)(uintptr_t)kube_client_config(f->api->client))->plugin_ms = 100;
         f->done = 0;
         f->watch_error = ERR_INIT;
         ask(f, "/one");
         ask(f, "/two");
         start_watch(f);
         await_done(f, 2);
-        assert_true(run_until(f->loop, watch_is_told, f));
+        assert_true(run_until(f->api->loop, watch_is_told, f));
         assert_int_equal(f->status, -1);
         assert_string_equal(f->error.text, f->watch_error.text);
         assert_non_null(strstr(f->error.text, "credentials of context \"x\": exec: \""));
         assert_non_null(strstr(f->error.text, "/plugin\" didn't end in time and was stopped"));
         kube_watch_free(TAKE(f->watch));
-        kube_client_free(TAKE(f->client));
+        kube_client_free(TAKE(f->api->client));
         assert_no_child();
     }
     assert_int_equal(api_count(f->api), 0);
@@ -261,11 +251,11 @@ static void who_no_longer_waits_is_not_told(void **state)
     api_write_file(path(f, "go"), "");
     await_done(f, 1);
     assert_int_equal(api_count(f->api), 1);
-    kube_client_refused(f->client);
+    kube_client_refused(f->api->client);
     unlink(path(f, "go"));
     ask(f, "/three");
-    assert_true(run_until(f->loop, runs_again, f));
-    kube_client_free(TAKE(f->client)); /* stops the plugin */
+    assert_true(run_until(f->api->loop, runs_again, f));
+    kube_client_free(TAKE(f->api->client)); /* stops the plugin */
     assert_no_child();
     assert_int_equal(f->done, 1);
 }

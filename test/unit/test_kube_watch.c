@@ -5,8 +5,6 @@
 
 struct fixture {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct kube_watch *watch;
     struct buf trace; /* "+a -b | LIVE" */
     struct err why;
@@ -49,8 +47,6 @@ static int set_up(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     f->api = api_new();
-    f->loop = loop_new();
-    f->client = api_client(f->api, f->loop);
     buf_init(&f->trace, 1 << 20);
     *state = f;
     return 0;
@@ -60,8 +56,6 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
     kube_watch_free(f->watch);
-    kube_client_free(f->client);
-    loop_free(f->loop);
     api_free(f->api);
     buf_done(&f->trace);
     free(f);
@@ -71,7 +65,7 @@ static int tear_down(void **state)
 static void start(struct fixture *f, const struct kube_watch_options *more)
 {
     struct kube_watch_options o = more ? *more : (struct kube_watch_options){0};
-    o.client = f->client;
+    o.client = f->api->client;
     o.path = "/api/v1/things";
     o.on_object = on_object;
     o.on_gone = on_gone;
@@ -92,21 +86,9 @@ static bool has_trace(void *arg)
 static void expect(struct fixture *f, const char *trace)
 {
     f->wanted = trace;
-    run_until(f->loop, has_trace, f);
+    run_until(f->api->loop, has_trace, f);
     assert_string_equal(f->trace.data ? f->trace.data : "", trace);
     buf_reset(&f->trace);
-}
-
-static bool has_requests(void *arg)
-{
-    struct fixture *f = arg;
-    return api_count(f->api) >= (size_t)strtoul(f->wanted, NULL, 10);
-}
-
-static void await_requests(struct fixture *f, const char *n)
-{
-    f->wanted = n;
-    assert_true(run_until(f->loop, has_requests, f));
 }
 
 static void assert_line(struct fixture *f, size_t request, const char *line)
@@ -215,7 +197,7 @@ static void forgotten_while_we_were_away(void **state)
 {
     struct fixture *f = *state;
     begin(f, NULL);
-    api_tell(f->api, (struct reply){410, STATUS("410", "Expired"), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 410, STATUS("410", "Expired"));
     api_tell(f->api, (struct reply){200, ADDED("a", "19") LISTED("30"), AFTER_HOLD, NULL, 0});
     api_cut(f->api);
     expect(f, "BROKEN BROKEN +a -b | LIVE ");
@@ -247,12 +229,12 @@ static void garbage_is_listed_anew(void **state)
     api_tell(f->api, (struct reply){200, "[]\n", AFTER_HOLD, NULL, 0});
     api_tell(f->api, (struct reply){200, ADDED("b", "9") LISTED("9"), AFTER_HOLD, NULL, 0});
     api_more(f->api, "<html>\n");
-    await_requests(f, "4");
+    api_await(f->api, 4);
     assert_line(f, 1, WATCH("5"));
     assert_line(f, 2, WATCH("5"));
     assert_line(f, 3, STREAM);
     f->wanted = "+b -a | LIVE ";
-    assert_true(run_until(f->loop, has_trace, f));
+    assert_true(run_until(f->api->loop, has_trace, f));
 }
 
 static void too_large_an_event(void **state)
@@ -271,14 +253,14 @@ static void too_large_an_event(void **state)
 static void a_token_that_rotated(void **state)
 {
     struct fixture *f = *state;
-    api_tell(f->api, (struct reply){401, STATUS("401", "Unauthorized"), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 401, STATUS("401", "Unauthorized"));
     start(f, NULL);
     expect(f, "LISTING ");
     assert_non_null(strstr(f->why.text, "doesn't accept the credentials of context \"x\""));
     api_write_file(f->api->token, "second\n");
     api_tell(f->api, (struct reply){200, LISTED("5"), AFTER_HOLD, NULL, 0});
     f->wanted = "| LIVE ";
-    assert_true(run_until(f->loop, has_trace, f));
+    assert_true(run_until(f->api->loop, has_trace, f));
     assert_non_null(strstr(api_request(f->api, 0).head, "Authorization: Bearer first\r\n"));
     size_t last = api_count(f->api) - 1;
     assert_non_null(strstr(api_request(f->api, last).head, "Authorization: Bearer second\r\n"));
@@ -287,8 +269,7 @@ static void a_token_that_rotated(void **state)
 static void denied_then_granted(void **state)
 {
     struct fixture *f = *state;
-    api_tell(f->api,
-             (struct reply){403, STATUS("403", "things is forbidden"), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 403, STATUS("403", "things is forbidden"));
     api_tell(f->api, (struct reply){200, ADDED("a", "3") LISTED("5"), AFTER_HOLD, NULL, 0});
     start(f, NULL);
     expect(f, "DENIED +a | LIVE ");
@@ -299,8 +280,7 @@ static void denied_keeps_what_is_there(void **state)
 {
     struct fixture *f = *state;
     begin(f, NULL);
-    api_tell(f->api,
-             (struct reply){403, STATUS("403", "things is forbidden"), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 403, STATUS("403", "things is forbidden"));
     api_tell(f->api, (struct reply){200, ADDED("c", "6"), AFTER_HOLD, NULL, 0});
     api_cut(f->api);
     expect(f, "BROKEN DENIED +c | LIVE ");
@@ -310,8 +290,8 @@ static void denied_keeps_what_is_there(void **state)
 static void missing_then_there(void **state)
 {
     struct fixture *f = *state;
-    api_tell(f->api, (struct reply){404, "404 page not found\n", AFTER_WHOLE, NULL, 0});
-    api_tell(f->api, (struct reply){404, "404 page not found\n", AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 404, "404 page not found\n");
+    api_tell_whole(f->api, 404, "404 page not found\n");
     api_tell(f->api, (struct reply){200, ADDED("a", "3") LISTED("5"), AFTER_HOLD, NULL, 0});
     start(f, NULL);
     expect(f, "MISSING +a | LIVE ");
@@ -322,7 +302,7 @@ static void a_kind_that_goes(void **state)
     struct fixture *f = *state;
     begin(f, NULL);
     for (size_t i = 0; i < 3; i++) {
-        api_tell(f->api, (struct reply){404, "404 page not found\n", AFTER_WHOLE, NULL, 0});
+        api_tell_whole(f->api, 404, "404 page not found\n");
     }
     api_cut(f->api);
     expect(f, "BROKEN BROKEN -a -b | MISSING ");
@@ -332,7 +312,7 @@ static void a_kind_that_is_away_for_a_moment(void **state)
 {
     struct fixture *f = *state;
     begin(f, NULL);
-    api_tell(f->api, (struct reply){404, "404 page not found\n", AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 404, "404 page not found\n");
     api_tell(f->api, (struct reply){200, ADDED("a", "3") LISTED("5"), AFTER_HOLD, NULL, 0});
     api_cut(f->api);
     expect(f, "BROKEN BROKEN +a -b | LIVE ");
@@ -353,8 +333,8 @@ static void out_of_order(void **state)
 {
     struct fixture *f = *state;
     begin(f, NULL);
-    api_tell(f->api, (struct reply){500, "etcdserver: request timed out", AFTER_WHOLE, NULL, 0});
-    api_tell(f->api, (struct reply){503, "", AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 500, "etcdserver: request timed out");
+    api_tell_whole(f->api, 503, "");
     api_tell(f->api, (struct reply){200, ADDED("c", "6"), AFTER_HOLD, NULL, 0});
     api_cut(f->api);
     expect(f, "BROKEN BROKEN BROKEN +c | LIVE ");
@@ -369,12 +349,9 @@ static void out_of_order(void **state)
 static void an_older_server_gives_pages(void **state)
 {
     struct fixture *f = *state;
-    api_tell(f->api, (struct reply){422, STATUS("422", "sendInitialEvents is forbidden"),
-                                    AFTER_WHOLE, NULL, 0});
-    api_tell(f->api, (struct reply){200, PAGE("5", ",\"continue\":\"a/b=\"", ITEM("a")),
-                                    AFTER_WHOLE, NULL, 0});
-    api_tell(f->api,
-             (struct reply){200, PAGE("5", "", ITEM("b") "," ITEM("c")), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 422, STATUS("422", "sendInitialEvents is forbidden"));
+    api_tell_whole(f->api, 200, PAGE("5", ",\"continue\":\"a/b=\"", ITEM("a")));
+    api_tell_whole(f->api, 200, PAGE("5", "", ITEM("b") "," ITEM("c")));
     api_tell(f->api, (struct reply){200, ADDED("d", "6"), AFTER_HOLD, NULL, 0});
     start(f, NULL);
     expect(f, "+a +b +c | LIVE +d | ");
@@ -386,15 +363,14 @@ static void an_older_server_gives_pages(void **state)
 static void a_page_that_came_too_late(void **state)
 {
     struct fixture *f = *state;
-    api_tell(f->api, (struct reply){400, STATUS("400", "unknown parameter"), AFTER_WHOLE, NULL, 0});
-    api_tell(f->api, (struct reply){200, PAGE("5", ",\"continue\":\"x\"", ITEM("a")), AFTER_WHOLE,
-                                    NULL, 0});
-    api_tell(f->api, (struct reply){410, STATUS("410", "Expired"), AFTER_WHOLE, NULL, 0});
-    api_tell(f->api, (struct reply){200, PAGE("9", "", ITEM("b")), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 400, STATUS("400", "unknown parameter"));
+    api_tell_whole(f->api, 200, PAGE("5", ",\"continue\":\"x\"", ITEM("a")));
+    api_tell_whole(f->api, 410, STATUS("410", "Expired"));
+    api_tell_whole(f->api, 200, PAGE("9", "", ITEM("b")));
     api_tell(f->api, (struct reply){200, "", AFTER_HOLD, NULL, 0});
     start(f, NULL);
     expect(f, "+a LISTING +b -a | LIVE ");
-    await_requests(f, "5");
+    api_await(f->api, 5);
     assert_line(f, 3, "GET /api/v1/things?limit=500");
     assert_line(f, 4, WATCH("9"));
 }
@@ -402,14 +378,13 @@ static void a_page_that_came_too_late(void **state)
 static void broken_pages(void **state)
 {
     struct fixture *f = *state;
-    api_tell(f->api, (struct reply){422, "", AFTER_WHOLE, NULL, 0});
-    api_tell(f->api, (struct reply){200, "{\"items\":[", AFTER_WHOLE, NULL, 0});
-    api_tell(f->api,
-             (struct reply){200, PAGE("5", "", "7,{},\"x\"," ITEM("a")), AFTER_WHOLE, NULL, 0});
+    api_tell_whole(f->api, 422, "");
+    api_tell_whole(f->api, 200, "{\"items\":[");
+    api_tell_whole(f->api, 200, PAGE("5", "", "7,{},\"x\"," ITEM("a")));
     api_tell(f->api, (struct reply){200, "", AFTER_HOLD, NULL, 0});
     start(f, NULL);
     f->wanted = "+a | LIVE ";
-    assert_true(run_until(f->loop, has_trace, f));
+    assert_true(run_until(f->api->loop, has_trace, f));
 }
 
 static void byte_by_byte(void **state)

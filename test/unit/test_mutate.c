@@ -15,7 +15,6 @@
 struct fixture {
     struct api *api;
     struct loop_thread thread;
-    struct kube_client *client;
     struct issuer *issuer;
     struct cert *cert;
     struct mutation *mutation;
@@ -93,7 +92,7 @@ static void on_stored(void *arg, struct str caller, struct str namespace, struct
 static void start_webhook(struct fixture *f)
 {
     struct mutation_options o = {
-        .client = f->client,
+        .client = f->api->client,
         .issuer = f->issuer,
         .inject = {.mesh_name = "osm",
                    .osm_namespace = "osm-system",
@@ -128,9 +127,7 @@ static int set_up(void **state)
     f->api = api_new();
     f->api->otherwise = answer;
     f->api->arg = f;
-    f->thread.loop = loop_new();
-    f->client = api_client(f->api, f->thread.loop);
-    assert_non_null(f->client);
+    f->thread.loop = f->api->loop;
     assert_int_equal(issuer_new(&io, clock_wall_s(), &f->issuer, NULL), 0);
     assert_int_equal(issuer_issue_server(f->issuer, STR("osm-injector.osm-system.svc"),
                                          clock_wall_s(), &f->cert, NULL),
@@ -149,10 +146,8 @@ static int tear_down(void **state)
     loop_thread_stop(&f->thread);
     mutation_free(f->mutation);
     webhook_free(f->server);
-    kube_client_free(f->client);
     cert_unref(f->cert);
     issuer_free(f->issuer);
-    loop_free(f->thread.loop);
     api_free(f->api);
     free(f);
     return 0;

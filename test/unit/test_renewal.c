@@ -18,8 +18,6 @@
 
 static struct {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct issuer *issuer;
     struct renewal *renewal;
     size_t done, renewed, problems;
@@ -61,10 +59,8 @@ static int set_up(void **state)
     memset(&f, 0, sizeof(f));
     f.api = api_new();
     f.api->otherwise = answer;
-    f.loop = loop_new();
-    f.client = api_client(f.api, f.loop);
-    struct renewal_options o = {.client = f.client,
-                                .loop = f.loop,
+    struct renewal_options o = {.client = f.api->client,
+                                .loop = f.api->loop,
                                 .retry_ms = 1,
                                 .on_done = on_done,
                                 .on_problem = on_problem};
@@ -80,8 +76,6 @@ static int tear_down(void **state)
 {
     renewal_free(f.renewal);
     issuer_free(f.issuer);
-    kube_client_free(f.client);
-    loop_free(f.loop);
     api_free(f.api);
     return 0;
 }
@@ -128,7 +122,7 @@ static void assert_written(const char *secret, const char *name)
 static void all_pods_with_a_sidecar(void **state)
 {
     renewal_start(f.renewal);
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
     assert_int_equal(f.renewed, 2);
     assert_int_equal(f.problems, 0);
     assert_written(SECRET("demo", "1"), "spiffe://cluster.local/" UUID("1") "/sidecar/web/demo");
@@ -139,7 +133,7 @@ static void all_pods_with_a_sidecar(void **state)
 static void no_secret_is_read(void **state)
 {
     renewal_start(f.renewal);
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
     for (size_t i = 0; i < api_count(f.api); i++) {
         struct api_request q = api_request(f.api, i);
         bool page = strstr(q.line, "GET /api/v1/pods?labelSelector=osm-proxy-uuid&limit=200");
@@ -153,7 +147,7 @@ static void what_could_not_be_written_is_tried_again(void **state)
 {
     api_tell_of(f.api, "PATCH", (struct reply){.status = 500, .body = "{\"message\":\"no\"}"});
     renewal_start(f.renewal);
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
     assert_int_equal(f.problems, 1);
     assert_int_equal(f.renewed, 2);
     assert_int_equal(f.done, 1);

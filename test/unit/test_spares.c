@@ -11,8 +11,6 @@
 
 static struct {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct spares *spares;
     size_t deleted, problems, want;
 } f;
@@ -39,8 +37,8 @@ static void on_problem(void *arg, const struct err *e)
 
 static void start(int64_t wait_ms)
 {
-    struct spares_options o = {.client = f.client,
-                               .loop = f.loop,
+    struct spares_options o = {.client = f.api->client,
+                               .loop = f.api->loop,
                                .wait_ms = wait_ms,
                                .on_deleted = on_deleted,
                                .on_problem = on_problem};
@@ -53,16 +51,12 @@ static int set_up(void **state)
     memset(&f, 0, sizeof(f));
     f.api = api_new();
     f.api->otherwise = answer;
-    f.loop = loop_new();
-    f.client = api_client(f.api, f.loop);
-    return f.client ? 0 : -1;
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     spares_free(f.spares);
-    kube_client_free(f.client);
-    loop_free(f.loop);
     api_free(f.api);
     return 0;
 }
@@ -76,7 +70,7 @@ static bool is_done(void *arg)
 static void finish(size_t want)
 {
     f.want = want;
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
     assert_int_equal(f.deleted, want);
 }
 
@@ -151,7 +145,7 @@ static void a_caller_has_only_so_many(void **state)
     assert_true(spares_full(f.spares, stranger));
     assert_false(spares_full(f.spares, server));
     spares_add(f.spares, server, STR("demo"), STR(SPARE));
-    assert_true(run_until(f.loop, first_look_is_over, NULL));
+    assert_true(run_until(f.api->loop, first_look_is_over, NULL));
     assert_false(spares_full(f.spares, stranger));
 }
 
@@ -170,15 +164,15 @@ static void all_callers_have_only_so_many(void **state)
 
 static void stop(void *arg)
 {
-    loop_stop(f.loop);
+    loop_stop(f.api->loop);
 }
 
 static void a_pod_has_its_time_to_come(void **state)
 {
     start(PATIENCE_MS);
     spares_add(f.spares, STR("10.0.0.1"), STR("demo"), STR(SPARE));
-    struct loop_timer *t = loop_timer_new(f.loop, 20, false, stop, NULL);
-    loop_run(f.loop);
+    struct loop_timer *t = loop_timer_new(f.api->loop, 20, false, stop, NULL);
+    loop_run(f.api->loop);
     loop_timer_free(t);
     assert_int_equal(api_count(f.api), 0);
     assert_int_equal(spares_waiting(f.spares), 1);

@@ -6,8 +6,6 @@
 
 static struct {
     struct api *api;
-    struct loop *loop;
-    struct kube_client *client;
     struct kube_writes *writes;
     int refused, refused_status;
     int answer_status;
@@ -32,19 +30,15 @@ static int set_up(void **state)
     f.answer_status = 200;
     f.api = api_new();
     f.api->otherwise = answer;
-    f.loop = loop_new();
-    f.client = api_client(f.api, f.loop);
     struct kube_writes_options o = {
-        .loop = f.loop, .client = f.client, .retry_ms = 20, .on_refused = on_refused};
+        .loop = f.api->loop, .client = f.api->client, .retry_ms = 20, .on_refused = on_refused};
     f.writes = kube_writes_new(&o);
-    return f.client ? 0 : -1;
+    return 0;
 }
 
 static int tear_down(void **state)
 {
     kube_writes_free(f.writes);
-    kube_client_free(f.client);
-    loop_free(f.loop);
     api_free(f.api);
     return 0;
 }
@@ -69,7 +63,7 @@ static bool is_done(void *arg)
 
 static void finish(void)
 {
-    assert_true(run_until(f.loop, is_done, NULL));
+    assert_true(run_until(f.api->loop, is_done, NULL));
 }
 
 static void every_key_is_written_once(void **state)
