@@ -10,12 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "kube/keep.h"
 #include "net/http_server.h"
+#include "run_until.h"
 
 #define COLLECTION "/apis/things.example.com/v1/things"
-#define WAIT_MS 20000
 
 static struct {
     char folder[32], kubeconfig[48];
@@ -145,47 +144,32 @@ static void on_event(void *arg, enum kube_keep_event event, struct str name,
 
 /* --- driving --- */
 
-static bool (*wanted)(void);
-static int64_t give_up;
-
-static void look(void *arg)
+static void until(bool (*condition)(void *arg))
 {
-    if (wanted() || clock_mono_ms() > give_up) {
-        loop_stop(api.loop);
-    }
+    assert_true(run_until(api.loop, condition, NULL));
 }
 
-static void until(bool (*condition)(void))
-{
-    wanted = condition;
-    give_up = clock_mono_ms() + WAIT_MS;
-    struct loop_timer *t = loop_timer_new(api.loop, 2, true, look, NULL);
-    loop_run(api.loop);
-    loop_timer_free(t);
-    assert_true(condition());
-}
-
-static bool is_applied(void)
+static bool is_applied(void *arg)
 {
     return api.told[KUBE_KEEP_APPLIED] == 1 && api.watch && !api.event;
 }
-static bool is_updated(void)
+static bool is_updated(void *arg)
 {
     return api.told[KUBE_KEEP_UPDATED] == 1;
 }
-static bool is_made_again(void)
+static bool is_made_again(void *arg)
 {
     return api.told[KUBE_KEEP_DELETED] == 1;
 }
-static bool is_applied_twice(void)
+static bool is_applied_twice(void *arg)
 {
     return api.told[KUBE_KEEP_APPLIED] == 2;
 }
-static bool is_held(void)
+static bool is_held(void *arg)
 {
     return api.held != NULL;
 }
-static bool has_seen_event(void)
+static bool has_seen_event(void *arg)
 {
     return api.watch && !api.event;
 }
@@ -333,7 +317,7 @@ static void tried_until_it_succeeds(void **state)
     kube_keep_free(k);
 }
 
-static bool has_two(void)
+static bool has_two(void *arg)
 {
     return api.spec && strcmp(api.spec, "{\"a\":2}") == 0;
 }
@@ -371,7 +355,7 @@ static void changed_meanwhile(void **state)
     kube_keep_free(k);
 }
 
-static bool is_applied_unwatched(void)
+static bool is_applied_unwatched(void *arg)
 {
     return api.told[KUBE_KEEP_APPLIED] == 1;
 }
@@ -386,7 +370,7 @@ static void only_made_when_not_asked_to_keep(void **state)
     kube_keep_free(k);
 }
 
-static bool is_asked_for_list(void)
+static bool is_asked_for_list(void *arg)
 {
     return api.list && api.told[KUBE_KEEP_APPLIED] == 1;
 }

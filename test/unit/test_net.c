@@ -15,13 +15,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/vec.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
-
-enum { PATIENCE_MS = 60000, LOOK_MS = 2 };
+#include "run_until.h"
 
 struct fixture {
     char folder[32], socket[48];
@@ -124,28 +122,21 @@ static int tear_down(void **state)
 
 /* --- waiting --- */
 
-struct wait {
-    struct fixture *f;
+struct wanted {
     const size_t *counter;
-    size_t want;
-    int64_t deadline;
+    size_t n;
 };
 
-static void look(void *arg)
+static bool is_counted(void *arg)
 {
-    struct wait *w = arg;
-    if (*w->counter >= w->want || clock_mono_ms() > w->deadline) {
-        loop_stop(w->f->loop);
-    }
+    const struct wanted *w = arg;
+    return *w->counter >= w->n;
 }
 
-static void await(struct fixture *f, const size_t *counter, size_t want)
+static void await(struct fixture *f, const size_t *counter, size_t n)
 {
-    struct wait w = {f, counter, want, clock_mono_ms() + PATIENCE_MS};
-    struct loop_timer *t = loop_timer_new(f->loop, LOOK_MS, true, look, &w);
-    loop_run(f->loop);
-    loop_timer_free(t);
-    assert_int_equal(*counter, want);
+    run_until(f->loop, is_counted, &(struct wanted){counter, n});
+    assert_int_equal(*counter, n);
 }
 
 struct answer {

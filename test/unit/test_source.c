@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/limits.h"
+#include "run_until.h"
 #include "source/manifest.h"
 #include "source/source.h"
 
-enum { PATIENCE_MS = 60000, LOOK_MS = 5, ROOTS_MAX = 2 };
+enum { ROOTS_MAX = 2 };
 
 struct fixture {
     char folder[32];
@@ -155,31 +155,22 @@ static void start(struct fixture *f, const char *first, const char *second)
     changes_done(&changes);
 }
 
-struct wait {
+struct wanted {
     struct fixture *f;
     bool (*met)(struct fixture *f, const char *a, const char *b);
     const char *a, *b;
-    int64_t deadline;
 };
 
-static void look(void *arg)
+static bool is_met(void *arg)
 {
-    struct wait *w = arg;
-    if (w->met(w->f, w->a, w->b) || clock_mono_ms() > w->deadline) {
-        loop_stop(w->f->loop);
-    }
+    const struct wanted *w = arg;
+    return w->met(w->f, w->a, w->b);
 }
 
-static bool run_until(struct fixture *f, bool (*met)(struct fixture *, const char *, const char *),
-                      const char *a, const char *b)
+static void until(struct fixture *f, bool (*met)(struct fixture *, const char *, const char *),
+                  const char *a, const char *b)
 {
-    struct wait w = {f, met, a, b, clock_mono_ms() + PATIENCE_MS};
-    struct loop_timer *t = loop_timer_new(f->loop, LOOK_MS, true, look, &w);
-    if (!met(f, a, b)) {
-        loop_run(f->loop);
-    }
-    loop_timer_free(t);
-    return met(f, a, b);
+    run_until(f->loop, is_met, &(struct wanted){f, met, a, b});
 }
 
 /* --- conditions --- */
@@ -213,7 +204,7 @@ static void expect(struct fixture *f, const char *name, const char *value)
 
 static void await(struct fixture *f, const char *name, const char *value)
 {
-    run_until(f, account_is, name, value);
+    until(f, account_is, name, value);
     expect(f, name, value);
 }
 
@@ -236,7 +227,7 @@ static void expect_finding(struct fixture *f, const char *text)
 
 static void await_finding(struct fixture *f, const char *text)
 {
-    run_until(f, finding_is, text, NULL);
+    until(f, finding_is, text, NULL);
     expect_finding(f, text);
 }
 
@@ -735,7 +726,7 @@ static void a_file_that_says_the_same_in_other_words_has_another_digest(void **s
     write_text(f, "a.yaml", ACCOUNT("a", "1"));
     start(f, NULL, NULL);
     write_text(f, "a.yaml", "# the same\n" ACCOUNT("a", "1"));
-    run_until(f, digest_is_from, "a.yaml", "# the same\n" ACCOUNT("a", "1"));
+    until(f, digest_is_from, "a.yaml", "# the same\n" ACCOUNT("a", "1"));
     assert_true(digest_is_from(f, "a.yaml", "# the same\n" ACCOUNT("a", "1")));
     expect(f, "a", "1");
 }
