@@ -149,35 +149,18 @@ static bool is_collection(const struct value *v)
            (v->type == VALUE_OBJECT && v->object.len > 0);
 }
 
-/* Everything that begins on the line at hand; spaces: of the lines that follow. */
+/* Everything that begins on the line at hand; spaces: of the lines that follow. What is no text is
+ * written as in JSON. */
 static void write_scalar(const struct value *v, int spaces, struct buf *out)
 {
-    switch (v->type) {
-    case VALUE_NULL:
-        buf_addz(out, "null");
-        break;
-    case VALUE_BOOL:
-        buf_addz(out, v->boolean ? "true" : "false");
-        break;
-    case VALUE_INT:
-    case VALUE_FLOAT:
-        value_write_number(v, out);
-        break;
-    case VALUE_STRING:
-        if (is_plain(v->string)) {
-            buf_adds(out, v->string);
-        } else if (is_block(v->string)) {
-            write_block(v->string, spaces, out);
-        } else {
-            write_quoted(v->string, out);
-        }
-        break;
-    case VALUE_ARRAY:
-        buf_addz(out, "[]");
-        break;
-    case VALUE_OBJECT:
-        buf_addz(out, "{}");
-        break;
+    if (v->type != VALUE_STRING) {
+        value_write_json(v, out);
+    } else if (is_plain(v->string)) {
+        buf_adds(out, v->string);
+    } else if (is_block(v->string)) {
+        write_block(v->string, spaces, out);
+    } else {
+        write_quoted(v->string, out);
     }
     buf_addc(out, '\n');
 }
