@@ -3,12 +3,18 @@
 #ifndef OSM_TEST_HTTPS_CLIENT_H
 #define OSM_TEST_HTTPS_CLIENT_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,6 +75,13 @@ static inline bool client_open_as(struct client *c, uint16_t port, int max_versi
 static inline bool client_open(struct client *c, uint16_t port, int max_version)
 {
     return client_open_as(c, port, max_version, NULL);
+}
+
+static inline void client_open_or_fail(struct client *c, uint16_t port)
+{
+    if (!client_open(c, port, 0)) {
+        fail_msg("no connection");
+    }
 }
 
 static inline void client_close(struct client *c)
@@ -155,6 +168,17 @@ static inline void loop_thread_stop(struct loop_thread *t)
 {
     loop_post(t->loop, loop_thread_stop_now, t->loop);
     pthread_join(t->thread, NULL);
+}
+
+/* Until the loop's thread has set the flag, which is then unset. */
+static inline void loop_thread_wait(atomic_int *flag)
+{
+    int64_t deadline = clock_mono_ms() + CLIENT_PATIENCE_S * 1000;
+    while (!*flag) {
+        assert_true(clock_mono_ms() < deadline);
+        usleep(1000);
+    }
+    *flag = 0;
 }
 
 struct loop_call {

@@ -154,7 +154,7 @@ static uint64_t shown_serial(void)
     struct loop_thread thread = {.loop = f.api->loop};
     struct client c;
     loop_thread_start(&thread);
-    assert_true(client_open(&c, daemon_webhook_port(f.webhook), 0));
+    client_open_or_fail(&c, daemon_webhook_port(f.webhook));
     X509 *cert = SSL_get1_peer_certificate(c.ssl);
     assert_non_null(cert);
     assert_int_equal(X509_check_host(cert, "osm-validator.osm-system.svc", 0, 0, NULL), 1);

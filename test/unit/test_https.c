@@ -1,13 +1,7 @@
 /* HTTPS servers: certificates that change while they run, and limits on all that clients can use
  * up. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 
 #include "base/vec.h"
 #include "https_client.h"
@@ -109,9 +103,7 @@ static void expect_echo(struct client *c, struct str text)
 
 static void open_or_fail(struct fixture *f, struct client *c)
 {
-    if (!client_open(c, f->port, 0)) {
-        fail_msg("no connection");
-    }
+    client_open_or_fail(c, f->port);
 }
 
 static void a_connection_serves_many_requests(void **state)
@@ -317,6 +309,14 @@ static void what_is_no_tls_is_refused(void **state)
     client_close(&c);
 }
 
+/* A connection whose request waits for its answer. */
+static void open_held(struct fixture *f, struct client *c)
+{
+    open_or_fail(f, c);
+    assert_true(client_send(c, STR("POST /hold HTTP/1.1\r\nContent-Length: 0\r\n\r\n")));
+    loop_thread_wait(&f->holding);
+}
+
 static void answer_held(void *arg)
 {
     struct fixture *f = arg;
@@ -328,11 +328,7 @@ static void an_answer_may_be_late(void **state)
 {
     struct fixture *f = *state;
     struct client c;
-    open_or_fail(f, &c);
-    assert_true(client_send(&c, STR("POST /hold HTTP/1.1\r\nContent-Length: 0\r\n\r\n")));
-    while (!f->holding) {
-        usleep(1000);
-    }
+    open_held(f, &c);
     usleep(REQUEST_MS * 1000 + 200000);
     loop_thread_call(&f->thread, answer_held, f);
     AUTO(buf_done) struct buf answer;
@@ -353,11 +349,7 @@ static void a_server_may_go_before_the_answer(void **state)
 {
     struct fixture *f = *state;
     struct client c;
-    open_or_fail(f, &c);
-    assert_true(client_send(&c, STR("POST /hold HTTP/1.1\r\nContent-Length: 0\r\n\r\n")));
-    while (!f->holding) {
-        usleep(1000);
-    }
+    open_held(f, &c);
     loop_thread_call(&f->thread, free_server, f);
     assert_true(ended(&c));
     client_close(&c);
@@ -368,11 +360,7 @@ static void an_answer_may_be_to_nobody(void **state)
 {
     struct fixture *f = *state;
     struct client c;
-    open_or_fail(f, &c);
-    assert_true(client_send(&c, STR("POST /hold HTTP/1.1\r\nContent-Length: 0\r\n\r\n")));
-    while (!f->holding) {
-        usleep(1000);
-    }
+    open_held(f, &c);
     client_close(&c);
     usleep(50000);
     loop_thread_call(&f->thread, free_server, f);

@@ -136,7 +136,8 @@ static int set_up(void **state)
     loop_thread_start(&f->thread);
     struct known k = {f, NAMESPACE("demo", IN_MESH, ENABLED)};
     loop_thread_call(&f->thread, know, &k);
-    return client_open(&f->c, webhook_port(f->server), 0) ? 0 : -1;
+    client_open_or_fail(&f->c, webhook_port(f->server));
+    return 0;
 }
 
 static int tear_down(void **state)

@@ -1,12 +1,6 @@
 /* AdmissionReviews in and out, over HTTPS: what is none is told in a sentence, and the server goes
  * on. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <signal.h>
-#include <stdatomic.h>
 
 #include "base/limits.h"
 #include "doc/base64.h"
@@ -293,9 +287,7 @@ static int tear_down(void **state)
 
 static void open_or_fail(struct fixture *f, struct client *c)
 {
-    if (!client_open(c, webhook_port(f->server), 0)) {
-        fail_msg("no connection");
-    }
+    client_open_or_fail(c, webhook_port(f->server));
 }
 
 static void expect(struct client *c, const char *path, const char *type, struct str body,
@@ -369,14 +361,6 @@ static void release(void *arg)
     webhook_answer(f->held);
 }
 
-static void wait_held(struct fixture *f)
-{
-    while (!f->holding) {
-        usleep(1000);
-    }
-    f->holding = 0;
-}
-
 #define POST(path, body)                                                                           \
     "POST " path " HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",   \
         strlen(body), body
@@ -389,7 +373,7 @@ static void an_answer_may_come_later(void **state)
     open_or_fail(f, &c);
     open_or_fail(f, &other);
     assert_true(client_send(&c, str_of(text)));
-    wait_held(f);
+    loop_thread_wait(&f->holding);
     assert_in_range(f->patience, 1, 7000);
     /* Others don't wait for it. */
     expect(&other, "/validate", "application/json", STR(CREATE("{\"say\":\"yes\"}")), 200, "true");
@@ -416,7 +400,7 @@ static void the_server_may_go_before_the_answer(void **state)
     AUTO(free) char *text = mem_printf(POST("/mutate", CREATE("{}")));
     open_or_fail(f, &c);
     assert_true(client_send(&c, str_of(text)));
-    wait_held(f);
+    loop_thread_wait(&f->holding);
     loop_thread_call(&f->thread, free_server, f);
     client_close(&c);
 }
