@@ -63,9 +63,15 @@ char *mem_printf(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
+    char *s = mem_vprintf(fmt, ap);
+    va_end(ap);
+    return s;
+}
+
+char *mem_vprintf(const char *fmt, va_list ap)
+{
     char *s = NULL;
     int n = vasprintf(&s, fmt, ap);
-    va_end(ap);
     return checked(n < 0 ? NULL : s);
 }
 

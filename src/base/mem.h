@@ -3,6 +3,7 @@
 #ifndef OSM_BASE_MEM_H
 #define OSM_BASE_MEM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -16,6 +17,8 @@ char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));
 char *mem_memdup(const void *p, size_t len) __attribute__((warn_unused_result));
 /* printf to a new string. */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2), warn_unused_result));
+char *mem_vprintf(const char *fmt, va_list ap)
+    __attribute__((format(printf, 1, 0), warn_unused_result));
 
 /* Asks the processor for what will be read soon: without it each piece that is in no cache costs
  * about 100 ns. p may be anything. */

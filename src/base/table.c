@@ -6,13 +6,10 @@
 
 void table_add(struct table *t, const char *fmt, ...)
 {
-    char *text;
     va_list ap;
     va_start(ap, fmt);
-    int n = vasprintf(&text, fmt, ap);
+    VEC_PUSH(t->cells, mem_vprintf(fmt, ap));
     va_end(ap);
-    ASSERT(n >= 0);
-    VEC_PUSH(t->cells, text);
 }
 
 static int width_of(const struct table *t, size_t column)

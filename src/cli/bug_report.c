@@ -138,19 +138,16 @@ static void put_kubectl(struct report *r, const char *name, const char *fmt, ...
 {
     AUTO(argv_done) struct argv a = {0};
     struct err e = ERR_INIT;
-    char *words;
     va_list ap;
     va_start(ap, fmt);
-    int n = vasprintf(&words, fmt, ap);
+    AUTO(free) char *words = mem_vprintf(fmt, ap);
     va_end(ap);
-    ASSERT(n >= 0);
     if (kubectl_argv(&a, &e) < 0) {
         put_failure(r, name, &e);
     } else {
         add_words(&a, words);
         put_output(r, name, &a, false);
     }
-    free(words);
 }
 
 /* --- what is collected --- */

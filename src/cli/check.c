@@ -23,12 +23,10 @@ static const char *const levels[] = {"ok", "warn", "fail"};
 void check_add(struct check *k, enum check_level level, const char *todo, const char *text, ...)
 {
     struct arena *a = k->cluster->arena;
-    char *formatted;
     va_list ap;
     va_start(ap, text);
-    int n = vasprintf(&formatted, text, ap);
+    AUTO(free) char *formatted = mem_vprintf(text, ap);
     va_end(ap);
-    ASSERT(n >= 0);
     struct value *row = value_new(a, VALUE_OBJECT);
     value_set(a, row, "section", value_new_string(a, str_of(k->section)));
     value_set(a, row, "level", value_new_string(a, str_of(levels[level])));
@@ -38,7 +36,6 @@ void check_add(struct check *k, enum check_level level, const char *todo, const 
     }
     value_push(a, k->rows, row);
     k->failed = k->failed || level == CHECK_FAIL;
-    free(formatted);
 }
 
 void check_unknown(struct check *k, const char *what, const struct err *e)

@@ -20,13 +20,10 @@ static volatile pid_t running; /* 0: none */
 
 void argv_add(struct argv *a, const char *fmt, ...)
 {
-    char *text;
     va_list ap;
     va_start(ap, fmt);
-    int n = vasprintf(&text, fmt, ap);
+    VEC_PUSH(a->list, mem_vprintf(fmt, ap));
     va_end(ap);
-    ASSERT(n >= 0);
-    VEC_PUSH(a->list, text);
 }
 
 void argv_done(struct argv *a)
@@ -53,10 +50,9 @@ char *program_find(const char *name, const char *env, const char *where_from, st
     return path;
 }
 
-int helm_argv(struct argv *a, struct err *e)
+/* The program with the flags that name the same cluster as ours. */
+static int cluster_argv(struct argv *a, const char *path, const char *context_flag)
 {
-    AUTO(free)
-    char *path = program_find("helm", "OSM_HELM", "https://helm.sh/docs/intro/install", e);
     if (!path) {
         return -1;
     }
@@ -65,9 +61,16 @@ int helm_argv(struct argv *a, struct err *e)
         argv_add(a, "--kubeconfig=%s", cluster_kubeconfig());
     }
     if (cluster_context()) {
-        argv_add(a, "--kube-context=%s", cluster_context());
+        argv_add(a, "%s=%s", context_flag, cluster_context());
     }
     return 0;
+}
+
+int helm_argv(struct argv *a, struct err *e)
+{
+    AUTO(free)
+    char *path = program_find("helm", "OSM_HELM", "https://helm.sh/docs/intro/install", e);
+    return cluster_argv(a, path, "--kube-context");
 }
 
 int kubectl_argv(struct argv *a, struct err *e)
@@ -75,17 +78,7 @@ int kubectl_argv(struct argv *a, struct err *e)
     AUTO(free)
     char *path =
         program_find("kubectl", "OSM_KUBECTL", "https://kubernetes.io/docs/tasks/tools", e);
-    if (!path) {
-        return -1;
-    }
-    argv_add(a, "%s", path);
-    if (cluster_kubeconfig()) {
-        argv_add(a, "--kubeconfig=%s", cluster_kubeconfig());
-    }
-    if (cluster_context()) {
-        argv_add(a, "--context=%s", cluster_context());
-    }
-    return 0;
+    return cluster_argv(a, path, "--context");
 }
 
 /* --- starting --- */

@@ -11,12 +11,8 @@ static const char *format(struct arena *a, const char *fmt, va_list ap)
 
 static const char *format(struct arena *a, const char *fmt, va_list ap)
 {
-    char *text;
-    int n = vasprintf(&text, fmt, ap);
-    ASSERT(n >= 0);
-    const char *kept = arena_strz(a, text).ptr;
-    free(text);
-    return kept;
+    AUTO(free) char *text = mem_vprintf(fmt, ap);
+    return arena_strz(a, text).ptr;
 }
 
 struct verify *verify_new(struct arena *a, struct verify *parent, const char *context, ...)

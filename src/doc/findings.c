@@ -33,10 +33,8 @@ static void count_dropped(struct findings *f, enum finding_level level, const ch
 
 static __attribute__((format(printf, 1, 0))) char *formatted(const char *fmt, va_list ap)
 {
-    char *text = NULL;
-    int len = vasprintf(&text, fmt, ap);
-    ASSERT(len >= 0);
-    if (len > TEXT_MAX_BYTES) {
+    char *text = mem_vprintf(fmt, ap);
+    if (strlen(text) > TEXT_MAX_BYTES) {
         memcpy(text + TEXT_MAX_BYTES - 3, "...", 4);
     }
     return text;

@@ -84,13 +84,9 @@ struct value *value_new_stringf(struct arena *a, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    char *text = NULL;
-    int len = vasprintf(&text, fmt, ap);
+    AUTO(free) char *text = mem_vprintf(fmt, ap);
     va_end(ap);
-    ASSERT(len >= 0);
-    struct value *v = value_new_string(a, (struct str){text, (size_t)len});
-    free(text);
-    return v;
+    return value_new_string(a, str_of(text));
 }
 
 struct value *value_new_int(struct arena *a, int64_t n)
