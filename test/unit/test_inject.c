@@ -1,18 +1,12 @@
 /* Which pods get a sidecar, what is added to them, and the rules that redirect their traffic. */
-#include "kinds_fixture.h"
+#include "inject_fixture.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "inject/inject.h"
-
-#define NOW INT64_C(1800000000)
-#define UUID "5e1b3c60-2a6a-4f1e-9d3f-3a1f7f6e0001"
 #define UUID_2 "5e1b3c60-2a6a-4f1e-9d3f-3a1f7f6e0002"
-#define TEXT_MAX (4u << 20)
 
 #define POD(metadata, spec)                                                                        \
     "apiVersion: v1\nkind: Pod\nmetadata: {namespace: demo, name: web, " metadata                  \
@@ -24,9 +18,6 @@
     "}, annotations: {" annotations "}}\n"
 #define MONITORED "openservicemesh.io/monitored-by: osm"
 #define INJECTION(value) "openservicemesh.io/sidecar-injection: " value
-#define CONFIG(spec)                                                                               \
-    "apiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\n"                           \
-    "metadata: {namespace: osm-system, name: osm-mesh-config}\nspec: {" spec "}\n"
 
 #define RESTRICTED(user)                                                                           \
     "{\"runAsUser\":" user ",\"runAsNonRoot\":true,\"allowPrivilegeEscalation\":false,"            \
@@ -35,59 +26,12 @@
 
 /* --- documents --- */
 
-static struct inject_options options_with(struct object *config)
-{
-    return (struct inject_options){
-        .config = config ? (struct mesh_config *)config : mesh_config_default(),
-        .mesh_name = "osm",
-        .osm_namespace = "osm-system",
-        .trust_domain = "cluster.local",
-        .ads_host = "osm-controller.osm-system.svc.cluster.local",
-        .ads_port = 15128,
-    };
-}
-
-static const struct value *named(const struct value *list, const char *name)
-{
-    const struct value *found = NULL;
-    for (size_t i = 0; list && i < list->array.len; i++) {
-        if (str_is(value_string_at(&list->array.at[i], "name"), name)) {
-            assert_null(found); /* once at most */
-            found = &list->array.at[i];
-        }
-    }
-    return found;
-}
-
-/* The value as JSON, for comparison; "" when there is none. Lives in a. */
-static const char *json(struct arena *a, const struct value *v)
-{
-    if (!v) {
-        return "";
-    }
-    AUTO(buf_done) struct buf out;
-    buf_init(&out, TEXT_MAX);
-    value_write_json(v, &out);
-    return arena_str(a, buf_str(&out)).ptr;
-}
-
 static void expect(struct arena *a, const struct value *v, const char *path, const char *want)
 {
     const char *got = json(a, value_at(v, path));
     if (strcmp(got, want) != 0) {
         fail_msg("%s: want %s, got %s", path, want, got);
     }
-}
-
-static struct value *inject(struct arena *a, const struct object *pod, const char *uuid,
-                            bool metrics, const struct inject_options *o)
-{
-    struct value *out = NULL;
-    struct err e = ERR_INIT;
-    if (inject_pod(a, pod->raw, (const struct pod *)pod, str_of(uuid), metrics, o, &out, &e) < 0) {
-        fail_msg("%s", e.text);
-    }
-    return out;
 }
 
 /* --- who is injected --- */

@@ -1,68 +1,22 @@
 /* What a pod's patch is, whole: probes and hooks of all kinds, native and beside the others, and a
  * second injection. */
-#include "kinds_fixture.h"
+#include "inject_fixture.h"
 
 #include <stdio.h>
 
-#include "base/buf.h"
-#include "inject/inject.h"
 #include "webhook/json_patch.h"
-
-#define UUID "5e1b3c60-2a6a-4f1e-9d3f-3a1f7f6e0001"
-#define TEXT_MAX (4u << 20)
 
 #define POD(annotations, containers, more)                                                         \
     "apiVersion: v1\nkind: Pod\nmetadata: {namespace: demo, name: web, annotations: {" annotations \
     "}}\nspec: {serviceAccountName: bookstore, containers: [" containers "]" more "}\n"
 #define APP(more) "{name: app, image: i, ports: [{name: http, containerPort: 8080}]" more "}"
-#define CONFIG(spec)                                                                               \
-    "apiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\n"                           \
-    "metadata: {namespace: osm-system, name: osm-mesh-config}\nspec: {" spec "}\n"
 
 static struct inject_options options(bool native)
 {
-    return (struct inject_options){
-        .config = mesh_config_default(),
-        .mesh_name = "osm",
-        .osm_namespace = "osm-system",
-        .trust_domain = "cluster.local",
-        .ads_host = "osm-controller.osm-system.svc.cluster.local",
-        .ads_port = 15128,
-        .probes = true,
-        .native = native,
-    };
-}
-
-static const char *json(struct arena *a, const struct value *v)
-{
-    if (!v) {
-        return "";
-    }
-    AUTO(buf_done) struct buf out;
-    buf_init(&out, TEXT_MAX);
-    value_write_json(v, &out);
-    return arena_str(a, buf_str(&out)).ptr;
-}
-
-static struct value *inject(struct arena *a, const struct object *pod,
-                            const struct inject_options *o, bool metrics)
-{
-    struct value *out = NULL;
-    struct err e = ERR_INIT;
-    if (inject_pod(a, pod->raw, (const struct pod *)pod, STR(UUID), metrics, o, &out, &e) < 0) {
-        fail_msg("%s", e.text);
-    }
-    return out;
-}
-
-static const struct value *named(const struct value *list, const char *name)
-{
-    for (size_t i = 0; i < value_len(list); i++) {
-        if (str_is(value_string_at(&list->array.at[i], "name"), name)) {
-            return &list->array.at[i];
-        }
-    }
-    return NULL;
+    struct inject_options o = options_with(NULL);
+    o.probes = true;
+    o.native = native;
+    return o;
 }
 
 static const struct value *bootstrap(struct arena *a, const struct object *pod,
@@ -74,8 +28,8 @@ static const struct value *bootstrap(struct arena *a, const struct object *pod,
     struct cert *cert = NULL;
     struct value *secret = NULL, *document = NULL;
     struct err e = ERR_INIT;
-    assert_int_equal(issuer_new(&io, 1800000000, &issuer, NULL), 0);
-    assert_int_equal(issuer_issue_proxy(issuer, STR(UUID), id, 1800000000, &cert, NULL), 0);
+    assert_int_equal(issuer_new(&io, NOW, &issuer, NULL), 0);
+    assert_int_equal(issuer_issue_proxy(issuer, STR(UUID), id, NOW, &cert, NULL), 0);
     if (inject_bootstrap_secret(a, pod->raw, (const struct pod *)pod, STR(UUID), cert, o, &secret,
                                 &e) < 0) {
         fail_msg("%s", e.text);
@@ -163,7 +117,7 @@ static void each_probe_is_led_through_the_sidecar(void **state)
         AUTO(free) char *text = mem_printf(POD("", APP("%s"), ""), more);
         AUTO(object_unref) struct object *pod = read_one(text);
         struct inject_options o = options(false);
-        struct value *out = inject(a, pod, &o, false);
+        struct value *out = inject(a, pod, UUID, false, &o);
         const struct value *app = named(value_at(out, "spec.containers"), "app");
         assert_string_equal(json(a, value_at(app, cases[i].at)), cases[i].after);
         const struct value *envoy = bootstrap(a, pod, &o);
@@ -200,7 +154,7 @@ static void containers_keep_their_probes_apart(void **state)
             ", initContainers: [{name: s, image: i, restartPolicy: Always, livenessProbe: {httpGet:"
             " {port: 3, path: /s}}}, {name: t, image: i}]"));
     struct inject_options o = options(true);
-    struct value *out = inject(a, pod, &o, false);
+    struct value *out = inject(a, pod, UUID, false, &o);
     const struct value *list = value_at(out, "spec.containers");
     assert_string_equal(json(a, value_at(named(list, "a"), "livenessProbe.httpGet.path")),
                         "\"/osm-liveness-probe/a\"");
@@ -248,7 +202,7 @@ static void native_sidecars_come_first_and_others_wait_for_them(void **state)
     struct object *pod = read_one(POD("", APP(", livenessProbe: {tcpSocket: {port: http}}"),
                                       ", initContainers: [{name: first, image: i}]"));
     struct inject_options o = options(true);
-    struct value *out = inject(a, pod, &o, false);
+    struct value *out = inject(a, pod, UUID, false, &o);
     static const char *const names[] = {"envoy", "osm-healthcheck", "osm-init", "first"};
     const struct value *init = value_at(out, "spec.initContainers");
     assert_int_equal(value_len(init), COUNT_OF(names));
@@ -278,7 +232,7 @@ static void without_a_probe_of_tcp_osm_init_follows_the_sidecar(void **state)
     AUTO(object_unref) struct object *pod = read_one(POD("", APP(""), ""));
     for (int native = 0; native <= 1; native++) {
         struct inject_options o = options(native);
-        struct value *out = inject(a, pod, &o, false);
+        struct value *out = inject(a, pod, UUID, false, &o);
         const struct value *init = value_at(out, "spec.initContainers");
         assert_int_equal(value_len(init), native ? 2 : 1);
         assert_true(str_is(value_string_at(&init->array.at[native], "name"), "osm-init"));
@@ -310,13 +264,13 @@ static void a_second_injection_changes_nothing(void **state)
             AUTO(arena_free) struct arena *a = arena_new(8192);
             AUTO(object_unref) struct object *pod = read_one(pods[i]);
             struct inject_options o = options(native);
-            struct value *once = inject(a, pod, &o, true);
+            struct value *once = inject(a, pod, UUID, true, &o);
             AUTO(object_unref) struct object *injected = read_value(a, once);
             struct str uuid = {0};
             assert_true(inject_is_complete(a, injected->raw, (struct pod *)injected, &o, &uuid));
             assert_true(str_is(uuid, UUID));
             assert_false(inject_is_complete(a, pod->raw, (struct pod *)pod, &o, &uuid));
-            struct value *again = inject(a, injected, &o, true);
+            struct value *again = inject(a, injected, UUID, true, &o);
             assert_string_equal(json(a, json_patch_diff(a, once, again)), "[]");
             assert_string_equal(json(a, bootstrap(a, pod, &o)),
                                 json(a, bootstrap(a, injected, &o)));
@@ -335,7 +289,7 @@ static void what_came_in_between_is_injected_too(void **state)
                                           ", startupProbe: {tcpSocket: {port: 7}}"),
                                       ""));
     struct inject_options o = options(true);
-    struct value *once = inject(a, pod, &o, false), *late = NULL;
+    struct value *once = inject(a, pod, UUID, false, &o), *late = NULL;
     assert_int_equal(value_read_yaml(a,
                                      STR("{name: late, image: i, livenessProbe: {httpGet: {port: "
                                          "9, path: /y}}, readinessProbe: {tcpSocket: {port: 9}}}"),
@@ -347,7 +301,7 @@ static void what_came_in_between_is_injected_too(void **state)
     AUTO(object_unref) struct object *changed = read_value(a, once);
     struct str uuid;
     assert_false(inject_is_complete(a, changed->raw, (struct pod *)changed, &o, &uuid));
-    struct value *again = inject(a, changed, &o, false);
+    struct value *again = inject(a, changed, UUID, false, &o);
     const struct value *containers = value_at(again, "spec.containers");
     assert_string_equal(json(a, value_at(named(containers, "late"), "livenessProbe.httpGet.path")),
                         "\"/osm-liveness-probe/late\"");
@@ -416,12 +370,12 @@ static void resources_of_a_pod_go_before_the_meshs(void **state)
     struct inject_options o = options(false);
     o.config = (struct mesh_config *)config;
     const struct value *envoy =
-        named(value_at(inject(a, pod, &o, false), "spec.containers"), "envoy");
+        named(value_at(inject(a, pod, UUID, false, &o), "spec.containers"), "envoy");
     assert_string_equal(json(a, value_member(envoy, "resources")),
                         "{\"limits\":{\"cpu\":\"1.5\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":"
                         "\"10m\",\"memory\":\"64Mi\"}}");
     /* The mesh's own stay what they were. */
-    envoy = named(value_at(inject(a, plain, &o, false), "spec.containers"), "envoy");
+    envoy = named(value_at(inject(a, plain, UUID, false, &o), "spec.containers"), "envoy");
     assert_string_equal(json(a, value_at(envoy, "resources.limits.cpu")), "\"100m\"");
 }
 
@@ -467,12 +421,12 @@ static void metrics_of_the_application_are_kept_aside(void **state)
     struct object *pod =
         read_one(POD("prometheus.io/scrape: \"true\", prometheus.io/port: \"8080\"", APP(""), ""));
     struct inject_options o = options(false);
-    assert_string_equal(json(a, value_at(inject(a, pod, &o, true), "metadata.annotations")),
+    assert_string_equal(json(a, value_at(inject(a, pod, UUID, true, &o), "metadata.annotations")),
                         "{\"prometheus.io/scrape\":\"true\",\"prometheus.io/port\":\"15010\","
                         "\"openservicemesh.io/app-prometheus-scrape\":\"true\","
                         "\"openservicemesh.io/app-prometheus-port\":\"8080\","
                         "\"prometheus.io/path\":\"/stats/prometheus\"}");
-    assert_string_equal(json(a, value_at(inject(a, pod, &o, false), "metadata.annotations")),
+    assert_string_equal(json(a, value_at(inject(a, pod, UUID, false, &o), "metadata.annotations")),
                         "{\"prometheus.io/scrape\":\"true\",\"prometheus.io/port\":\"8080\"}");
 }
 
@@ -590,7 +544,7 @@ static void images_and_policies_come_from_the_injector(void **state)
     o.init_image = "i:1";
     o.healthcheck_image = "h:1";
     o.pull_policy = "Never";
-    struct value *out = inject(a, pod, &o, false);
+    struct value *out = inject(a, pod, UUID, false, &o);
     const struct value *envoy = named(value_at(out, "spec.containers"), "envoy");
     const struct value *check = named(value_at(out, "spec.containers"), "osm-healthcheck");
     const struct value *init = named(value_at(out, "spec.initContainers"), "osm-init");

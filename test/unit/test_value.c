@@ -1,28 +1,8 @@
 /* Trees of values: lookup, building, comparing; JSON; findings. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <string.h>
+#include "value_fixture.h"
 
 #include "base/limits.h"
 #include "doc/findings.h"
-#include "doc/value.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    arena = arena_new(1024);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static struct value *json(const char *text)
 {
@@ -36,10 +16,7 @@ static struct value *json(const char *text)
 
 static void expect_json(const struct value *v, const char *want)
 {
-    AUTO(buf_done) struct buf out;
-    buf_init(&out, 1 << 20);
-    value_write_json(v, &out);
-    assert_string_equal(buf_str(&out).ptr, want);
+    assert_string_equal(json_text(v), want);
 }
 
 static void lookup_follows_dots_and_never_fails(void **state)

@@ -1,27 +1,7 @@
 /* YAML in and out. What a text means is written as JSON here, as kubectl would send it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <string.h>
+#include "value_fixture.h"
 
 #include "base/limits.h"
-#include "doc/value.h"
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    arena = arena_new(1024);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static struct value *yaml(struct str text)
 {
@@ -35,11 +15,9 @@ static struct value *yaml(struct str text)
 
 static void expect(const char *text, const char *want_json)
 {
-    AUTO(buf_done) struct buf out;
-    buf_init(&out, 1 << 20);
-    value_write_json(yaml(str_of(text)), &out);
-    if (strcmp(buf_str(&out).ptr, want_json) != 0) {
-        fail_msg("%s: expected %s, found %s", text, want_json, buf_str(&out).ptr);
+    const char *found = json_text(yaml(str_of(text)));
+    if (strcmp(found, want_json) != 0) {
+        fail_msg("%s: expected %s, found %s", text, want_json, found);
     }
 }
 
