@@ -183,18 +183,29 @@ SSL_CTX *certs_server_context(void)
     return ctx;
 }
 
-/* The common name of what a root of ours signed; "" for all else. */
+static bool has_key(X509 *cert, struct str pem)
+{
+    BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, NULL, NULL);
+    bool ok = key && X509_check_private_key(cert, key) == 1;
+    EVP_PKEY_free(key);
+    BIO_free(b);
+    return ok;
+}
+
+/* The common name of what a root of ours signed and whose key is there; "" for all else. */
 static char *name_of(struct str secret)
 {
     char name[256] = "";
-    struct str chain = wire_find(wire_find(secret, 2), 1); /* tls_certificate.certificate_chain */
-    struct str pem = wire_find(chain, 2);                  /* inline_bytes */
+    struct str both = wire_find(secret, 2);                /* tls_certificate */
+    struct str pem = wire_find(wire_find(both, 1), 2);     /* certificate_chain.inline_bytes */
+    struct str key_pem = wire_find(wire_find(both, 2), 2); /* private_key.inline_bytes */
     X509 *cert = read_cert(pem);
     AUTO(blob_unref) struct blob *roots = issuer_roots(issuer);
     BIO *b = BIO_new_mem_buf(roots->data, (int)roots->len);
     X509 *ca;
     while (cert && (ca = PEM_read_bio_X509(b, NULL, NULL, NULL))) {
-        if (X509_verify(cert, X509_get0_pubkey(ca)) == 1) {
+        if (X509_verify(cert, X509_get0_pubkey(ca)) == 1 && has_key(cert, key_pem)) {
             X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name,
                                       sizeof(name));
         }

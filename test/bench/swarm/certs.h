@@ -31,7 +31,8 @@ SSL_CTX *certs_server_context(void);
 /* The roots of now, besides those that it trusts. */
 void certs_trust_roots(SSL_CTX *ctx);
 
-/* Is the secret a certificate for this name, signed by a root of ours? hash: of the body. */
+/* Is the secret a certificate for this name, signed by a root of ours, with its key? hash: of the
+ * body. */
 bool certs_check(struct str secret, uint64_t hash, const char *common_name);
 
 #endif

@@ -4,13 +4,22 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
+static bool has_stale(const struct proxy *p)
+{
+    return p->stale != 0 && p->certificate == p->stale;
+}
+
 static void judge(struct fleet *f, struct seat *m)
 {
-    bool current = m->proxy.sum == m->expected && link_is_open(m->link) &&
-                   proxy_complete(&m->proxy) && (m->stale == 0 || m->proxy.certificate != m->stale);
+    bool current = m->proxy.sum == m->sum && link_is_open(m->link) && proxy_complete(&m->proxy) &&
+                   !has_stale(&m->proxy);
+    if (current) {
+        expected_keep_last(&m->proxy.expected);
+    }
     if (current == m->current) {
         return;
     }
@@ -26,13 +35,7 @@ static void judge(struct fleet *f, struct seat *m)
 static void on_response(void *arg, struct link *l)
 {
     struct fleet *f = arg;
-    struct seat *m = &f->members[link_index(l)];
-    bool was = m->current;
-    judge(f, m);
-    if (was && !m->current) {
-        proxy_count_wrong(&m->proxy, "it held what it should, and doesn't after a response",
-                          STR(""));
-    }
+    judge(f, &f->members[link_index(l)]);
 }
 
 static void on_lost(void *arg, struct link *l, const char *why)
@@ -138,6 +141,7 @@ void fleet_done(struct fleet *f)
     for (int i = 0; i < f->n; i++) {
         link_free(f->members[i].link);
         proxy_forget(&f->members[i].proxy);
+        expected_done(&f->members[i].proxy.expected);
         unname_member(&f->members[i]);
     }
     free(f->members);
@@ -145,12 +149,25 @@ void fleet_done(struct fleet *f)
     SSL_CTX_free(f->options.tls);
 }
 
+/* One that refuses has nothing, however long. */
+static void expect(const struct fleet *f, struct seat *m)
+{
+    struct plan *plan = oracle_plan(f->oracle, m->proxy.uuid);
+    m->sum = oracle_sum(f->oracle, m->proxy.uuid);
+    if (m->proxy.refuses) {
+        expected_done(&m->proxy.expected);
+    }
+    if (plan) {
+        expected_add(&m->proxy.expected, plan);
+    }
+}
+
 int fleet_expect(struct fleet *f)
 {
     int differ = 0;
     for (int i = 0; i < f->n; i++) {
         struct seat *m = &f->members[i];
-        m->expected = oracle_sum(f->oracle, m->proxy.uuid);
+        expect(f, m);
         bool was = m->current;
         judge(f, m);
         differ += was && !m->current;
@@ -163,7 +180,7 @@ void fleet_expect_certificates(struct fleet *f, int service)
     for (int i = 0; i < f->n; i++) {
         struct seat *m = &f->members[i];
         if (service < 0 || m->service == service) {
-            m->stale = m->proxy.certificate;
+            m->proxy.stale = m->proxy.certificate;
         }
     }
 }
@@ -177,10 +194,10 @@ void fleet_begin(struct fleet *f)
 bool fleet_settle(struct fleet *f, int64_t ms)
 {
     int64_t deadline = clock_mono_ms() + ms;
-    while (f->pending > 0 && clock_mono_ms() < deadline) {
+    while (f->pending > 0 && proxy_counts.wrong == 0 && clock_mono_ms() < deadline) {
         link_poll(50);
     }
-    return f->pending == 0;
+    return f->pending == 0 && proxy_counts.wrong == 0;
 }
 
 void fleet_idle(struct fleet *f, int64_t ms)
@@ -223,9 +240,14 @@ void fleet_replace(struct fleet *f, int i)
     fleet_close(f, i);
     link_forget_session(m->link);
     fleet_forget(f, i);
+    AUTO(free) char *before = mem_strdup(m->proxy.common_name);
     unname_member(m);
-    m->stale = 0;
     name_member(f, m);
+    m->proxy.stale = 0;
+    /* Whoever has the same identity may still be told what the one before was to be told. */
+    if (strcmp(before, m->proxy.common_name) != 0) {
+        expected_done(&m->proxy.expected);
+    }
 }
 
 int fleet_open_count(const struct fleet *f)
@@ -235,6 +257,24 @@ int fleet_open_count(const struct fleet *f)
         n += link_is_open(f->members[i].link);
     }
     return n;
+}
+
+void fleet_say_pending(const struct fleet *f, char *out, size_t size)
+{
+    for (const struct seat *m = f->members; m < f->members + f->n; m++) {
+        if (!m->current && !m->exempt) {
+            int n = snprintf(out, size, "%s: ", m->proxy.uuid);
+            ASSERT(n > 0 && (size_t)n < size);
+            if (!link_is_open(m->link)) {
+                snprintf(out + n, size - (size_t)n, "it isn't connected");
+            } else if (!proxy_difference(&m->proxy, out + n, size - (size_t)n)) {
+                snprintf(out + n, size - (size_t)n,
+                         has_stale(&m->proxy) ? "sds service-cert: it wasn't replaced"
+                                              : "it doesn't ask for all yet");
+            }
+            return;
+        }
+    }
 }
 
 static int compare(const void *a, const void *b)

@@ -12,8 +12,7 @@ struct seat {
     struct proxy proxy;
     struct credential credential;
     int service, pod;
-    uint64_t expected;
-    uint64_t stale;       /* a certificate that isn't good any more; 0: none */
+    uint64_t sum;         /* of what it should hold */
     bool current, exempt; /* exempt: nobody waits for it (slow, refusing, gone) */
 };
 
@@ -40,7 +39,8 @@ void fleet_done(struct fleet *f);
 int fleet_expect(struct fleet *f);
 /* The clock of the times starts. */
 void fleet_begin(struct fleet *f);
-/* Handles connections until all hold what they should; false: not within ms. */
+/* Handles connections until all hold what they should; false: not within ms, or something was wrong
+ * before. */
 bool fleet_settle(struct fleet *f, int64_t ms);
 /* Handles connections for so long, whatever comes. */
 void fleet_idle(struct fleet *f, int64_t ms);
@@ -58,6 +58,8 @@ void fleet_renew(struct fleet *f);
 /* Another pod in its place, as the world says: new name, new certificate, nothing known. */
 void fleet_replace(struct fleet *f, int i);
 int fleet_open_count(const struct fleet *f);
+/* Of the first that is waited for: "UUID: what is wrong with it". */
+void fleet_say_pending(const struct fleet *f, char *out, size_t size);
 
 struct spread {
     double first_ms, p50_ms, p99_ms, max_ms;

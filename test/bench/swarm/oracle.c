@@ -153,13 +153,24 @@ static uint64_t sum_of(const struct plan *plan)
     return c.sum;
 }
 
-uint64_t oracle_sum(const struct oracle *o, const char *uuid)
+/* Empty: there is no such sidecar. */
+static struct str audience_of(const struct oracle *o, const char *uuid)
 {
     const struct mesh_proxy *p = mesh_proxy_find(o->mesh, str_of(uuid));
-    if (!p) {
+    return p ? p->pods.at[0].audience : STR("");
+}
+
+struct plan *oracle_plan(const struct oracle *o, const char *uuid)
+{
+    return planner_plan(o->planner, audience_of(o, uuid));
+}
+
+uint64_t oracle_sum(const struct oracle *o, const char *uuid)
+{
+    struct str audience = audience_of(o, uuid);
+    if (audience.len == 0) {
         return 0;
     }
-    struct str audience = p->pods.at[0].audience;
     uint64_t *sum = map_find(&o->sums, audience);
     if (!sum) {
         sum = NEW(uint64_t);

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "cert/cert.h"
+#include "xds/resource.h"
 
 struct oracle;
 
@@ -14,6 +15,8 @@ void oracle_free(struct oracle *o);
 void oracle_put(struct oracle *o, struct str manifests);
 /* Builds all from nothing. */
 void oracle_build(struct oracle *o);
+/* What this sidecar should have, borrowed until the next build; NULL: there is no such sidecar. */
+struct plan *oracle_plan(const struct oracle *o, const char *uuid);
 /* The sum (proxy_share) of all that Envoy would ask for with what the plan of this sidecar has; 0
  * when there is no such sidecar. */
 uint64_t oracle_sum(const struct oracle *o, const char *uuid);

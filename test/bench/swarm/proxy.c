@@ -38,81 +38,24 @@ enum {
 
 struct proxy_counts proxy_counts;
 
-static bool is_certificate(enum xds_type t, uint64_t id)
-{
-    static uint64_t certificate;
-    if (!certificate) {
-        certificate = resource_id(STR("service-cert"));
-    }
-    return t == XDS_SDS && id == certificate;
-}
-
 uint64_t proxy_share(enum xds_type t, uint64_t id, uint64_t hash)
 {
-    return hash_mix(hash_mix((uint64_t)t, id), is_certificate(t, id) ? 0 : hash);
+    return hash_mix(hash_mix((uint64_t)t, id), expected_is_certificate(t, id) ? 0 : hash);
 }
 
-void proxy_count_wrong(const struct proxy *p, const char *what, struct str name)
+/* Of the response when name is empty. */
+static void count_wrong(const struct proxy *p, enum xds_type t, struct str name, const char *what)
 {
     if (proxy_counts.wrong++ == 0) {
-        snprintf(proxy_counts.first_wrong, sizeof(proxy_counts.first_wrong), "%s: %s: %.*s",
-                 p->uuid, what, STR_ARG(name));
+        snprintf(proxy_counts.first_wrong, sizeof(proxy_counts.first_wrong), "%s: %s %.*s: %s",
+                 p->uuid, t < XDS_TYPES ? xds_type_name(t) : "a",
+                 STR_ARG(name.len > 0 ? name : STR("response")), what);
     }
 }
 
 static bool by_name(enum xds_type t)
 {
     return t == XDS_EDS || t == XDS_SDS || t == XDS_RDS;
-}
-
-/* --- sorted arrays --- */
-
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static bool id_has(const id_vec *v, uint64_t id)
-{
-    return v->len > 0 && bsearch(&id, v->at, v->len, sizeof(id), compare_ids) != NULL;
-}
-
-static struct held *held_find(const held_vec *v, uint64_t id)
-{
-    return v->len > 0 ? bsearch(&id, v->at, v->len, sizeof(struct held), compare_ids) : NULL;
-}
-
-static void sort_held(held_vec *v)
-{
-    if (v->len > 0) {
-        qsort(v->at, v->len, sizeof(*v->at), compare_ids);
-    }
-}
-
-static void sort_unique(id_vec *v)
-{
-    size_t n = 0;
-    if (v->len > 0) {
-        qsort(v->at, v->len, sizeof(*v->at), compare_ids);
-    }
-    for (size_t i = 0; i < v->len; i++) {
-        if (n == 0 || v->at[n - 1] != v->at[i]) {
-            v->at[n++] = v->at[i];
-        }
-    }
-    v->len = n;
-}
-
-/* An array as large as it must be: there are 100,000 of them. */
-static void replace_held(held_vec *v, const held_vec *by)
-{
-    VEC_DONE(*v);
-    if (by->len > 0) {
-        v->at = mem_array(NULL, by->len, sizeof(*v->at));
-        memcpy(v->at, by->at, by->len * sizeof(*v->at));
-        v->len = v->cap = by->len;
-    }
 }
 
 /* --- what it holds --- */
@@ -123,40 +66,44 @@ static void forget_one(struct proxy *p, enum xds_type t, uint64_t id)
     struct held *h = held_find(v, id);
     if (h) {
         p->sum -= proxy_share(t, id, h->hash);
-        p->missing += by_name(t) && id_has(&p->types[t].names, id);
+        p->missing += by_name(t) && ids_have(&p->types[t].names, id);
         VEC_REMOVE(*v, (size_t)(h - v->at));
     }
 }
 
-/* fresh is sorted. whole: what isn't in it is gone. */
-static void take(struct proxy *p, enum xds_type t, const held_vec *fresh, bool whole)
+/* fresh is sorted. whole: what isn't in it is gone. Did that change anything? */
+static bool take(struct proxy *p, enum xds_type t, const held_vec *fresh, bool whole)
 {
     static held_vec merged;
     held_vec *v = &p->types[t].held;
     merged.len = 0;
-    size_t i = 0, j = 0;
+    size_t i = 0, j = 0, same = 0;
     while (i < v->len || j < fresh->len) {
         bool old = j == fresh->len || (i < v->len && v->at[i].id < fresh->at[j].id);
         if (old && !whole) {
             VEC_PUSH(merged, v->at[i++]);
+            same++;
             continue;
         }
         if (i < v->len && (old || v->at[i].id == fresh->at[j].id)) {
             p->sum -= proxy_share(t, v->at[i].id, v->at[i].hash);
+            same += !old && v->at[i].hash == fresh->at[j].hash;
             i++;
         } else if (by_name(t)) {
-            p->missing -= id_has(&p->types[t].names, fresh->at[j].id);
+            p->missing -= ids_have(&p->types[t].names, fresh->at[j].id);
         }
         if (!old) {
             p->sum += proxy_share(t, fresh->at[j].id, fresh->at[j].hash);
             VEC_PUSH(merged, fresh->at[j++]);
         }
     }
-    if (merged.len == v->len) {
+    bool changed = same < v->len || same < merged.len;
+    if (merged.len != v->len) {
+        held_replace(v, &merged);
+    } else if (changed) {
         memcpy(v->at, merged.at, merged.len * sizeof(*v->at));
-    } else {
-        replace_held(v, &merged);
     }
+    return changed;
 }
 
 /* --- requests --- */
@@ -302,7 +249,7 @@ static void follow(struct proxy *p, enum xds_type t, struct buf *out)
     want.len = add.len = gone.len = 0;
     add_refs(&p->types[XDS_CDS].held, t, &want);
     add_refs(&p->types[XDS_LDS].held, t, &want);
-    sort_unique(&want);
+    ids_sort(&want);
     size_t i = 0, j = 0;
     while (i < x->names.len || j < want.len) {
         if (j == want.len || (i < x->names.len && x->names.at[i] < want.at[j])) {
@@ -322,16 +269,11 @@ static void follow(struct proxy *p, enum xds_type t, struct buf *out)
         p->missing--;
         VEC_PUSH(x->given_up, *id);
     }
-    sort_unique(&x->given_up);
+    ids_sort(&x->given_up);
     VEC_EACH(add, id) {
         p->missing += !held_find(&x->held, *id);
     }
-    VEC_DONE(x->names);
-    if (want.len > 0) {
-        x->names.at = mem_array(NULL, want.len, sizeof(*want.at));
-        memcpy(x->names.at, want.at, want.len * sizeof(*want.at));
-        x->names.len = x->names.cap = want.len;
-    }
+    ids_replace(&x->names, &want);
     bool first = !x->asked;
     ask(p, &(struct ask){.t = t, .first = first, .add = first ? &x->names : &add, .remove = &gone},
         out);
@@ -353,7 +295,12 @@ void proxy_begin(struct proxy *p, struct buf *out)
         enum xds_type t = (enum xds_type)i;
         struct proxy_type *x = &p->types[t];
         x->answered = x->held.len > 0;
+        x->nonce = 0;
         VEC_DONE(x->given_up);
+        VEC_DONE(x->again);
+        if (!p->delta && by_name(t)) {
+            ids_replace(&x->again, &x->names); /* the one version doesn't say what it has */
+        }
         if (t == XDS_CDS || x->asked) {
             ask(p, &(struct ask){.t = t, .first = true, .add = &x->names}, out);
         }
@@ -363,84 +310,222 @@ void proxy_begin(struct proxy *p, struct buf *out)
 
 /* --- responses --- */
 
-/* Endpoints come again when their cluster does: Envoy waits for them. */
-static bool holds(const struct proxy *p, enum xds_type t, const struct held *h)
+/* What is wrong with a resource that was asked for; NULL: nothing. */
+static const char *wrong_resource(struct proxy *p, enum xds_type t, struct str any, struct str body,
+                                  const struct held *h)
 {
     const struct held *old = held_find(&p->types[t].held, h->id);
-    return t != XDS_EDS && old && old->hash == h->hash;
+    bool may_repeat = (!p->delta && !by_name(t)) || ids_have(&p->types[t].again, h->id);
+    if (!str_is(wire_find(any, 1), xds_type_url(t))) {
+        return "its type isn't the response's";
+    }
+    if (!may_repeat && old && old->hash == h->hash) {
+        return "it came again as it was";
+    }
+    if (expected_is_certificate(t, h->id) && !certs_check(body, h->hash, p->common_name)) {
+        return "it isn't its own certificate";
+    }
+    if (old && h->hash == p->stale && old->hash != p->stale) {
+        return "it went back to what it was";
+    }
+    return expected_wrong(&p->expected, t, h->id, old ? old->hash : 0, h->hash);
 }
 
-/* A delta's Resource has name, version and body; the state of the world has bodies, whose first
+/* A delta's Resource has version, body and name; the state of the world has bodies, whose first
  * field is the name. */
+static struct str name_of(const struct proxy *p, struct str r)
+{
+    return p->delta ? wire_find(r, 3) : wire_find(wire_find(r, 2), 1);
+}
+
 static void read_resource(struct proxy *p, enum xds_type t, struct str r, held_vec *fresh)
 {
-    struct str body = wire_find(p->delta ? wire_find(r, 2) : r, 2);
-    struct str name = p->delta ? wire_find(r, 3) : wire_find(body, 1);
+    struct str any = p->delta ? wire_find(r, 2) : r, body = wire_find(any, 2);
+    struct str name = name_of(p, r);
     struct held h = {refs_intern(name), hash_bytes(body.ptr, body.len)};
-    if (p->delta && resource_version_parse(wire_find(r, 1)) != h.hash) {
-        proxy_count_wrong(p, "the version isn't the content's", name);
-    }
-    if (!by_name(t)) {
-        refs_of(t, h.hash, body);
-    } else if (!id_has(&p->types[t].names, h.id)) {
-        if (!id_has(&p->types[t].given_up, h.id)) {
-            proxy_count_wrong(p, "it wasn't asked for", name);
+    if (by_name(t) && !ids_have(&p->types[t].names, h.id)) {
+        if (!ids_have(&p->types[t].given_up, h.id)) {
+            count_wrong(p, t, name, "it wasn't asked for");
         }
         return;
     }
-    if (p->delta && holds(p, t, &h)) {
-        proxy_count_wrong(p, "it came again as it was", name);
+    bool versioned = !p->delta || resource_version_parse(wire_find(r, 1)) == h.hash;
+    const char *why =
+        versioned ? wrong_resource(p, t, any, body, &h) : "the version isn't the content's";
+    if (why) {
+        count_wrong(p, t, name, why);
     }
-    if (is_certificate(t, h.id) && !certs_check(body, h.hash, p->common_name)) {
-        proxy_count_wrong(p, "not its own certificate", name);
+    if (!by_name(t)) {
+        refs_of(t, h.hash, body);
     }
-    if (is_certificate(t, h.id)) {
+    if (expected_is_certificate(t, h.id)) {
         p->certificate = h.hash;
     }
     proxy_counts.resources++;
     VEC_PUSH(*fresh, h);
 }
 
-static int read_response(struct proxy *p, struct str message, enum xds_type *t, struct str *nonce,
-                         held_vec *fresh, struct err *e)
+static void read_removed(struct proxy *p, enum xds_type t, struct str name)
 {
-    struct wire_field f;
-    struct str rest = message;
-    bool broken = false;
-    if (!xds_type_parse(wire_find(message, RESPONSE_TYPE), t)) {
-        return err_set(e, "a response without a type that was asked for");
+    struct proxy_type *x = &p->types[t];
+    uint64_t id = refs_intern(name);
+    const struct held *old = held_find(&x->held, id);
+    const char *why = NULL;
+    if (old) {
+        why = expected_wrong(&p->expected, t, id, old->hash, 0);
+    } else if (!ids_have(&x->names, id) && !ids_have(&x->given_up, id) &&
+               !ids_have(&x->again, id)) {
+        why = "it was removed, and it had none";
     }
-    *nonce = wire_find(message, RESPONSE_NONCE);
-    fresh->len = 0;
-    while (!p->refuses && wire_next(&rest, &f, &broken)) {
-        if (f.number == RESPONSE_RESOURCES) {
-            read_resource(p, *t, f.bytes, fresh);
-        } else if (f.number == RESPONSE_REMOVED && p->delta) {
-            forget_one(p, *t, refs_intern(f.bytes));
+    if (why) {
+        count_wrong(p, t, name, why);
+    }
+    forget_one(p, t, id);
+}
+
+/* Each once, sorted. */
+static void seal(const struct proxy *p, enum xds_type t, held_vec *fresh)
+{
+    size_t n = 0;
+    held_sort(fresh);
+    VEC_EACH(*fresh, h) {
+        if (n > 0 && fresh->at[n - 1].id == h->id) {
+            count_wrong(p, t, refs_name(h->id), "it came twice in one response");
+        } else {
+            fresh->at[n++] = *h;
         }
     }
-    return broken || nonce->len == 0 ? err_set(e, "a response that isn't one") : 0;
+    fresh->len = n;
+}
+
+struct whole {
+    const struct proxy *p;
+    enum xds_type t;
+    const held_vec *fresh;
+};
+
+static void look_for(void *arg, struct resource *r)
+{
+    const struct whole *w = arg;
+    if (!held_find(w->fresh, r->id)) {
+        const struct held *old = held_find(&w->p->types[w->t].held, r->id);
+        const char *why = expected_wrong(&w->p->expected, w->t, r->id, old ? old->hash : 0, 0);
+        if (why) {
+            count_wrong(w->p, w->t, resource_name(r), why);
+        }
+    }
+}
+
+/* New clusters, and such as differ, warm up with endpoints that come with them, changed or not. */
+static void let_endpoints_follow(struct proxy *p, const held_vec *clusters)
+{
+    struct proxy_type *eds = &p->types[XDS_EDS], *cds = &p->types[XDS_CDS];
+    VEC_EACH(*clusters, h) {
+        const struct held *old = held_find(&cds->held, h->id);
+        bool same = old && old->hash == h->hash && !ids_have(&cds->again, h->id);
+        if (!same && held_find(&eds->held, h->id)) {
+            VEC_PUSH(eds->again, h->id);
+        }
+    }
+    ids_sort(&eds->again);
+}
+
+/* Both kinds of responses are read alike. */
+static void take_response(struct proxy *p, enum xds_type t, struct str message)
+{
+    static held_vec fresh;
+    struct proxy_type *x = &p->types[t];
+    bool whole = !p->delta && !by_name(t), broken = false;
+    struct wire_field f;
+    size_t n = 0;
+    fresh.len = 0;
+    for (struct str rest = message; wire_next(&rest, &f, &broken);) {
+        if (f.number == RESPONSE_RESOURCES) {
+            read_resource(p, t, f.bytes, &fresh);
+            n++;
+        } else if (f.number == RESPONSE_REMOVED && p->delta) {
+            read_removed(p, t, f.bytes);
+            n++;
+        }
+    }
+    seal(p, t, &fresh);
+    if (whole && expected_last(&p->expected)) {
+        view_each(expected_last(&p->expected)->views[t], look_for, &(struct whole){p, t, &fresh});
+    }
+    if (t == XDS_CDS) {
+        let_endpoints_follow(p, &fresh);
+    }
+    bool changed = take(p, t, &fresh, whole);
+    if (x->answered && (whole ? !changed && x->again.len == 0 : n == 0)) {
+        count_wrong(p, t, STR(""), "nothing in it is new");
+    }
+    ids_remove(&x->again, &fresh);
+}
+
+/* Of what it refuses the other side doesn't know in what content it has it, if at all. */
+static void refuse_response(struct proxy *p, enum xds_type t, struct str message)
+{
+    struct proxy_type *x = &p->types[t];
+    struct wire_field f;
+    bool broken = false;
+    while (wire_next(&message, &f, &broken)) {
+        if (f.number == RESPONSE_RESOURCES) {
+            VEC_PUSH(x->again, refs_intern(name_of(p, f.bytes)));
+        }
+    }
+    ids_sort(&x->again);
+}
+
+/* What a response says about itself. */
+static void check_envelope(struct proxy *p, enum xds_type t, struct str nonce, uint64_t version)
+{
+    struct proxy_type *x = &p->types[t];
+    uint64_t hash = hash_str(nonce);
+    if (x->nonce == hash) {
+        count_wrong(p, t, STR(""), "its nonce is the one before's");
+    }
+    if (!p->delta && version == 0) {
+        count_wrong(p, t, STR(""), "it has no version");
+    }
+    x->nonce = hash;
+    x->version = p->refuses ? x->version : version;
+}
+
+/* Why nothing can follow on it; NULL: it is a response. */
+static const char *open_response(const struct proxy *p, struct str message, enum xds_type *t,
+                                 struct str *nonce)
+{
+    struct wire_field f;
+    bool broken = false;
+    for (struct str rest = message; wire_next(&rest, &f, &broken);) {
+    }
+    *nonce = wire_find(message, RESPONSE_NONCE);
+    if (broken || nonce->len == 0) {
+        return "it isn't one";
+    }
+    bool asked = xds_type_parse(wire_find(message, RESPONSE_TYPE), t) && p->types[*t].asked;
+    return asked ? NULL : "it is of a type that wasn't asked for";
 }
 
 int proxy_on_response(struct proxy *p, struct str message, struct buf *out, struct err *e)
 {
-    static held_vec fresh;
     enum xds_type t;
     struct str nonce;
     proxy_counts.responses++;
-    if (read_response(p, message, &t, &nonce, &fresh, e) < 0) {
-        return -1;
+    const char *why = open_response(p, message, &t, &nonce);
+    if (why) {
+        count_wrong(p, XDS_TYPES, STR(""), why);
+        return err_set(e, "a response: %s", why);
     }
     proxy_counts.bytes[t] += message.len;
-    if (!p->types[t].asked) {
-        return err_set(e, "a response of a type that wasn't asked for");
+    check_envelope(p, t, nonce, resource_version_parse(wire_find(message, RESPONSE_VERSION)));
+    if (p->refuses) {
+        refuse_response(p, t, message);
+    } else {
+        take_response(p, t, message);
     }
     p->types[t].answered = true;
-    if (!p->refuses) {
-        sort_held(&fresh);
-        take(p, t, &fresh, !p->delta && !by_name(t));
-        p->types[t].version = resource_version_parse(wire_find(message, RESPONSE_VERSION));
-    }
+    VEC_DONE(p->types[t].given_up); /* whatever follows was sent after it was read */
     ask(p, &(struct ask){.t = t, .nonce = nonce, .refused = p->refuses}, out);
     if (!by_name(t)) {
         follow(p, XDS_EDS, out);
@@ -456,12 +541,67 @@ bool proxy_complete(const struct proxy *p)
     return p->types[XDS_CDS].answered && p->types[XDS_LDS].answered && p->missing == 0;
 }
 
+/* --- what it should hold --- */
+
+struct search {
+    const struct proxy *p;
+    enum xds_type t;
+    struct str name;
+    const char *how; /* NULL: nothing found yet */
+};
+
+static void compare_one(struct search *s, uint64_t id, struct str name)
+{
+    const struct held *h = held_find(&s->p->types[s->t].held, id);
+    const char *how = expected_differs(&s->p->expected, s->t, id, h ? h->hash : 0);
+    if (how && !s->how) {
+        s->how = how;
+        s->name = name;
+    }
+}
+
+static void compare_resource(void *arg, struct resource *r)
+{
+    compare_one(arg, r->id, resource_name(r));
+}
+
+static void compare_type(struct search *s, const struct plan *last)
+{
+    const struct proxy_type *x = &s->p->types[s->t];
+    if (by_name(s->t)) {
+        VEC_EACH(x->names, id) {
+            compare_one(s, *id, refs_name(*id));
+        }
+        return;
+    }
+    if (last) {
+        view_each(last->views[s->t], compare_resource, s);
+    }
+    VEC_EACH(x->held, h) {
+        compare_one(s, h->id, refs_name(h->id));
+    }
+}
+
+bool proxy_difference(const struct proxy *p, char *out, size_t size)
+{
+    struct search s = {.p = p};
+    for (int t = 0; t < XDS_TYPES && !s.how; t++) {
+        s.t = (enum xds_type)t;
+        compare_type(&s, expected_last(&p->expected));
+    }
+    if (s.how) {
+        snprintf(out, size, "%s %.*s: %s", xds_type_name(s.t), STR_ARG(s.name), s.how);
+    }
+    return s.how;
+}
+
 void proxy_forget(struct proxy *p)
 {
     for (int t = 0; t < XDS_TYPES; t++) {
         VEC_DONE(p->types[t].held);
         VEC_DONE(p->types[t].names);
         VEC_DONE(p->types[t].given_up);
+        VEC_DONE(p->types[t].again);
         p->types[t] = (struct proxy_type){0};
     }
     p->sum = 0;

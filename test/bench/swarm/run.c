@@ -75,23 +75,29 @@ void run_say_memory(const struct run *r)
 
 static void say_pending(struct run *r, const char *what)
 {
-    r->failures++;
-    fprintf(stderr, "%s: %d of %d proxies don't hold what they should (%llu lost: %s)\n", what,
-            r->fleet.pending, r->fleet.n, (unsigned long long)r->fleet.lost, r->fleet.why_lost);
+    char first[512] = "";
+    fleet_say_pending(&r->fleet, first, sizeof(first));
+    fprintf(stderr, "%s: %d of %d proxies don't hold what they should; %s (%llu lost: %s)\n", what,
+            r->fleet.pending, r->fleet.n, first, (unsigned long long)r->fleet.lost,
+            r->fleet.why_lost);
 }
 
 bool run_settle(struct run *r, const char *what)
 {
-    if (fleet_settle(&r->fleet, PATIENCE_MS)) {
+    if (fleet_settle(&r->fleet, r->o.patience_s * INT64_C(1000))) {
         return true;
     }
-    say_pending(r, what);
+    r->failures++;
+    if (proxy_counts.wrong == 0) {
+        say_pending(r, what);
+    }
     return false;
 }
 
 void run_at_rest(struct run *r)
 {
     if (r->fleet.pending > 0 && r->failures == 0 && !r->disconnected) {
+        r->failures++;
         say_pending(r, "at the end");
     }
 }

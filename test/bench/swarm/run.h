@@ -10,7 +10,7 @@
 struct options {
     struct world world;
     const char *controller, *steps;
-    int shards, rounds, bad, pairs, churn;
+    int shards, rounds, bad, pairs, churn, patience_s;
     double delta;
     bool resume, keep;
 };
@@ -36,9 +36,9 @@ struct run {
     int n_pushes;
 };
 
-/* How long a thing may take until it counts as failed; what is waited for after a change, for
- * whatever comes late; how long the controller takes to give back memory. */
-enum { PATIENCE_MS = 90000, QUIET_MS = 300, CALM_MS = 16000 };
+/* What is waited for after a change, for whatever comes late; how long the controller takes to give
+ * back memory. */
+enum { QUIET_MS = 300, CALM_MS = 16000 };
 
 /* What was used and received up to a moment. */
 struct mark {
@@ -57,7 +57,8 @@ void run_say_spread(struct spread s);
 void run_say_memory(const struct run *r);
 void run_say_end(void);
 
-/* Waits until all hold what they should; false: counts a failure and says who doesn't. */
+/* Waits until all hold what they should; false: counts a failure and says who doesn't. Something
+ * wrong ends it at once. */
 bool run_settle(struct run *r, const char *what);
 /* Between steps, without waiting: one that doesn't hold what it should counts as a failure. */
 void run_at_rest(struct run *r);

@@ -33,6 +33,7 @@ static const char usage[] =
     "  --bad N                       proxies that are slow, refuse, hang up (100)\n"
     "  --pairs N                     rounds without and beside them (20)\n"
     "  --churn N                     pods replaced in that step (60% of all)\n"
+    "  --patience S                  how long a thing may take until it counts as failed (90)\n"
     "  --keep                        leave the folder with manifests and log\n";
 
 static bool step(struct run *r, const char *name)
@@ -106,7 +107,8 @@ static int end(struct run *r)
     run_say("swarm_rss_kib", (double)usage_memory(getpid(), "VmHWM"));
     run_say_end();
     if (proxy_counts.wrong > 0) {
-        fprintf(stderr, "wrong: %s\n", proxy_counts.first_wrong);
+        fprintf(stderr, "wrong: %llu, the first: %s\n", (unsigned long long)proxy_counts.wrong,
+                proxy_counts.first_wrong);
     }
     fleet_done(&r->fleet);
     world_done(&r->o.world);
@@ -135,7 +137,8 @@ static bool set_option(struct options *o, int option)
     int *const numbers[] = {['s'] = &o->world.services, ['p'] = &o->world.per_service,
                             ['h'] = &o->world.hot_pods, ['S'] = &o->shards,
                             ['r'] = &o->rounds,         ['b'] = &o->bad,
-                            ['i'] = &o->pairs,          ['n'] = &o->churn};
+                            ['i'] = &o->pairs,          ['n'] = &o->churn,
+                            ['w'] = &o->patience_s};
     switch (option) {
     case 'c':
         o->controller = optarg;
@@ -164,18 +167,21 @@ static bool set_option(struct options *o, int option)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"controller", 1, NULL, 'c'}, {"policy", 1, NULL, 'y'}, {"services", 1, NULL, 's'},
-        {"pods", 1, NULL, 'p'},       {"hot", 1, NULL, 'h'},    {"shards", 1, NULL, 'S'},
-        {"rounds", 1, NULL, 'r'},     {"bad", 1, NULL, 'b'},    {"pairs", 1, NULL, 'i'},
-        {"churn", 1, NULL, 'n'},      {"delta", 1, NULL, 'd'},  {"steps", 1, NULL, 't'},
-        {"resume", 0, NULL, 'R'},     {"keep", 0, NULL, 'k'},   {0}};
+    static const struct option longs[] = {{"controller", 1, NULL, 'c'}, {"policy", 1, NULL, 'y'},
+                                          {"services", 1, NULL, 's'},   {"pods", 1, NULL, 'p'},
+                                          {"hot", 1, NULL, 'h'},        {"shards", 1, NULL, 'S'},
+                                          {"rounds", 1, NULL, 'r'},     {"bad", 1, NULL, 'b'},
+                                          {"pairs", 1, NULL, 'i'},      {"churn", 1, NULL, 'n'},
+                                          {"patience", 1, NULL, 'w'},   {"delta", 1, NULL, 'd'},
+                                          {"steps", 1, NULL, 't'},      {"resume", 0, NULL, 'R'},
+                                          {"keep", 0, NULL, 'k'},       {0}};
     *o = (struct options){.world = {.services = 100, .per_service = 10},
                           .steps = "",
                           .shards = 2,
                           .rounds = 10,
                           .bad = 100,
                           .pairs = 20,
+                          .patience_s = 90,
                           .delta = 1};
     int option;
     bool ok = true;
@@ -221,7 +227,7 @@ int main(int argc, char **argv)
     step_start(&r);
     AUTO(free) char *steps = mem_strdup(r.o.steps);
     char *rest = steps, *name;
-    while (r.failures == 0 && (name = strsep(&rest, ","))) {
+    while (r.failures == 0 && proxy_counts.wrong == 0 && (name = strsep(&rest, ","))) {
         if (*name && !step(&r, name)) {
             fprintf(stderr, "error: --steps: there is no step \"%s\"\n", name);
             r.failures++;
