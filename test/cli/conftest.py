@@ -43,8 +43,8 @@ def api_server():
                                          capture_output=True, text=True).stdout
             made.kubectl("apply", "--server-side", "-f", "-", input=definitions, text=True,
                          check=True, capture_output=True)
-            made.kubectl("wait", "--for=condition=Established", "crd", "--all", check=True,
-                         capture_output=True)
+            made.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=180s",
+                         check=True, capture_output=True)
             yield made
         finally:
             made.down()

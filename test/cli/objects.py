@@ -27,7 +27,7 @@ def lease(holder):
 apiVersion: coordination.k8s.io/v1
 kind: Lease
 metadata: {{name: osm-controller, namespace: osm-system}}
-spec: {{holderIdentity: {holder}, leaseDurationSeconds: 20, renewTime: "{now}"}}
+spec: {{holderIdentity: {holder}, leaseDurationSeconds: 3600, renewTime: "{now}"}}
 """
 
 

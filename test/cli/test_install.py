@@ -132,7 +132,7 @@ def interrupted(on_api, line, signo, tmp_path, until):
     child = subprocess.Popen(on_api.api.net_line(OSM, *line), stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, text=True, start_new_session=True,
                              env=on_api.api.environment({"TMPDIR": str(tmp_path)}))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not until():
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
@@ -141,7 +141,7 @@ def interrupted(on_api, line, signo, tmp_path, until):
         subprocess.run(["kill", "-INT", "--", f"-{child.pid}"], check=True)
     else:
         child.send_signal(signo)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=180)
     return subprocess.CompletedProcess(line, child.returncode, out, err)
 
 
@@ -228,7 +228,7 @@ def test_without_rights_nothing_changes(clean, nobody):
                 objects.nobody_may(("deployments, secrets", "get, list"),
                                    ("namespaces", "get, list, patch")))
     before = joined(clean)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while clean("mesh", "list", *nobody).returncode != 0:  # the server learns of rights by a watch
         assert time.monotonic() < deadline
     failed(clean("uninstall", "mesh", "-f", *nobody), 'it needs more rights than context "test" has: '
@@ -278,7 +278,7 @@ def test_what_is_the_clusters_goes_when_asked(clean):
         definitions = subprocess.run([OSM.parents[1] / "kinds/osm-crds"], check=True,
                                      capture_output=True, text=True).stdout
         clean.kubectl("apply", "--server-side", "-f", "-", input=definitions)
-        clean.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        clean.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=180s")
 
 
 # --- an older server ---

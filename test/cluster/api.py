@@ -19,7 +19,7 @@ import keys
 import parts
 
 HERE = pathlib.Path(__file__).resolve().parent
-UP_SECONDS = 120
+UP_SECONDS = 300
 SERVER = f"https://{parts.NODE_ADDRESS}:6443"
 
 

@@ -27,8 +27,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 # Where templates go that don't go into etc/.
 FOLDERS = {"cni.conflist": "etc/cni", "hosts.toml": "etc/registries/docker.io"}
-UP_SECONDS = 240
-DOWN_SECONDS = 30
+UP_SECONDS = 600
+DOWN_SECONDS = 120
 
 
 class ClusterError(Exception):
@@ -61,15 +61,17 @@ class Cluster:
             return None
         return int(children[0]) if children and str(self.root) in line else None
 
-    def up(self):
-        """Returns when pods can be scheduled, names resolve, and all images are loaded."""
+    def up(self, outlives_us=False):
+        """Returns when pods can be scheduled, names resolve, and all images are loaded. It ends with the
+        thread that called, unless it outlives us."""
         if os.geteuid() != 0:
             raise ClusterError("a cluster needs root: namespaces, control groups, mounts")
         if self.first_process():
             raise ClusterError(f"a cluster is running in {self.root} already")
         self.prepare()
         with open(self.root / "log/node.log", "wb") as log:
-            child = subprocess.Popen([*self.in_cgroups(), "unshare", "-m", "-n", "-p", "-f", "-C",
+            bound = [] if outlives_us else ["setpriv", "--pdeathsig", "KILL"]
+            child = subprocess.Popen([*bound, *self.in_cgroups(), "unshare", "-m", "-n", "-p", "-f", "-C",
                                       "-i", "-u", "--mount-proc", "--kill-child", sys.executable,
                                       HERE / "node.py", self.root], stdin=subprocess.DEVNULL,
                                      stdout=log, stderr=log, start_new_session=True,
@@ -186,7 +188,7 @@ def main():
     cluster = Cluster(args.root)
     if args.verb == "up":
         programs.get()
-        cluster.up()
+        cluster.up(outlives_us=True)
         print((cluster.root / "log/node.log").read_text(), end="")
         print(f"kubeconfig, for use within its network: {cluster.kubeconfig}")
     elif args.verb in ("down", "load"):

@@ -45,6 +45,19 @@ class Mesh:
                 "curl", "-ksS", "-m", "5", "-o", "/dev/null", f"https://{service}.{NAMESPACE}:{port}/",
                 capture_output=True).returncode == 0)
 
+    def scale(self, name, replicas):
+        """Scales a deployment of the control plane."""
+        self.kubectl("-n", NAMESPACE, "scale", f"deployment/{name}", f"--replicas={replicas}")
+        self.comes_to(name, replicas)
+
+    def comes_to(self, name, replicas):
+        """Waits until a deployment of the control plane has just so many pods, and all are ready. While
+        one ends, the API server may still be led to its webhook; where there was none, it isn't yet."""
+        self.kubectl.ready(NAMESPACE, f"deployment/{name}")
+        eventually(lambda: len(self.kubectl.items("-n", NAMESPACE, "pods", "-l", f"app={name}")) == replicas)
+        if replicas:
+            self.webhooks_answer()
+
     def uninstall(self, *more):
         return self.osm("uninstall", "mesh", "--force", *more)
 

@@ -19,7 +19,7 @@ import cgroups
 from parts import CONTAINERD, NODE, NODE_ADDRESS, PARTS, SERVICE_RANGE
 
 ROOT = pathlib.Path(sys.argv[1])
-READY_SECONDS = 180
+READY_SECONDS = 300
 BEGAN = time.monotonic()
 # What the kubelet writes to settings of the whole machine lands on throw-away files.
 MACHINE_SETTINGS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic",

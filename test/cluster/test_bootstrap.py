@@ -62,7 +62,7 @@ def kubectl(api):
 
 def stop(process):
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     return out
 

@@ -62,10 +62,8 @@ def test_check_finds_all_well(mesh, shop):
 
 
 def test_check_finds_what_is_broken(mesh, kubectl, shop):
-    kubectl("-n", NAMESPACE, "scale", "deployment/osm-injector", "--replicas=0")
+    mesh.scale("osm-injector", 0)
     try:
-        kubectl("-n", NAMESPACE, "wait", "--for=delete", "pod", "-l", "app=osm-injector",
-                "--timeout=180s")
         def found():
             done = mesh.osm("check", check=False)
             assert done.returncode == 1
@@ -76,9 +74,7 @@ def test_check_finds_what_is_broken(mesh, kubectl, shop):
             return True
         eventually(found)
     finally:
-        kubectl("-n", NAMESPACE, "scale", "deployment/osm-injector", "--replicas=1")
-        kubectl.ready(NAMESPACE, "deployment/osm-injector")
-        mesh.webhooks_answer()
+        mesh.scale("osm-injector", 1)
 
 
 def test_check_finds_pods_without_sidecars(mesh, kubectl, new_namespace):

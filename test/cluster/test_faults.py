@@ -35,36 +35,33 @@ def policy_works(pair, mesh):
     ns, kubectl = pair.namespace, pair.kubectl
     with mesh.smi_mode():
         pair.is_refused("http://httpbin/get")
-        # Where a webhook was away, kube-proxy leads to it again a moment after it is ready.
-        eventually(lambda: kubectl.apply(
+        kubectl.apply(
             route_group("routes", ns, {"name": "all", "pathRegex": ".*", "methods": ["*"]}),
             traffic_target("allow", ns, (ns, "client"), "httpbin",
-                           {"kind": "HTTPRouteGroup", "name": "routes", "matches": ["all"]})))
+                           {"kind": "HTTPRouteGroup", "name": "routes", "matches": ["all"]}))
         pair.gets("http://httpbin/get", 200)
         kubectl("-n", ns, "delete", "traffictarget/allow", "httproutegroup/routes")
     pair.gets("http://httpbin/get", 200)
 
 
 @contextlib.contextmanager
-def scaled_down(kubectl, name):
-    kubectl("-n", NAMESPACE, "scale", f"deployment/{name}", "--replicas=0")
-    kubectl("-n", NAMESPACE, "wait", "--for=delete", "pod", "-l", f"app={name}", "--timeout=180s")
+def scaled_down(mesh, name):
+    mesh.scale(name, 0)
     try:
         yield
     finally:
-        kubectl("-n", NAMESPACE, "scale", f"deployment/{name}", "--replicas=1")
-        kubectl.ready(NAMESPACE, f"deployment/{name}")
+        mesh.scale(name, 1)
 
 
-def test_injector_down(pair, kubectl, new_namespace):
+def test_injector_down(pair, kubectl, mesh, new_namespace):
     """No pod of the mesh is made without a sidecar; others are made, and those that run go on."""
     free = new_namespace("free")
-    with scaled_down(kubectl, "osm-injector"):
+    with scaled_down(mesh, "osm-injector"):
         said = kubectl.refused(m.client("late"), namespace=pair.namespace)
         assert "failed calling webhook" in said and "osm-inject" in said
         kubectl.apply(m.client(), namespace=free)
         assert pair.get("http://httpbin/get")[0] == 200
-    eventually(lambda: kubectl.apply(m.client("late"), namespace=pair.namespace))
+    kubectl.apply(m.client("late"), namespace=pair.namespace)
     kubectl.ready(pair.namespace, "pod/late")
 
 
@@ -72,7 +69,7 @@ def test_controller_down(pair, kubectl, mesh):
     """Proxies go on with what they have; policy that can't be judged isn't stored."""
     target = traffic_target("x", pair.namespace, (pair.namespace, "client"), "httpbin",
                             {"kind": "HTTPRouteGroup", "name": "x"})
-    with scaled_down(kubectl, "osm-controller"):
+    with scaled_down(mesh, "osm-controller"):
         said = kubectl.refused(target)
         assert "failed calling webhook" in said and "osm-validator" in said
         for _ in range(10):

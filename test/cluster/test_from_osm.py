@@ -117,6 +117,8 @@ def release(uninstalled_mesh, kubectl, tmp_path):
     kubectl.apply(definition(), root(tmp_path))
     kubectl("wait", "--for=condition=Established", "--timeout=180s",
             "crd/meshconfigs.config.openservicemesh.io")
+    # The server may serve a new kind a moment after it said so.
+    kubectl.eventually("get", "meshconfigs", "-A")
     kubectl.apply(labelled("MeshConfig", "osm-mesh-config", "config.openservicemesh.io/v1alpha2",
                            spec=MESH_CONFIG))
     yield mesh

@@ -244,8 +244,7 @@ def test_the_webhooks_configuration_is_put_back(kubectl, mesh):
     """With the reconciler: what is changed is put back, what is deleted is made again."""
     def reconciler(on):
         mesh.osm("mesh", "upgrade", "--set", f"osm.enableReconciler={on}")
-        kubectl.ready(NAMESPACE, "deployment/osm-injector")
-        mesh.webhooks_answer()
+        mesh.comes_to("osm-injector", 1)
     name = kubectl.items("mutatingwebhookconfigurations", "-l", "app.kubernetes.io/name=openservicemesh.io")[0][
         "metadata"]["name"]
 
@@ -267,10 +266,8 @@ def test_the_webhooks_configuration_is_put_back(kubectl, mesh):
 def test_many_pods_at_once_on_several_injectors(cluster, kubectl, mesh, joined):
     """Where they run they are simulated; each needs its Secret all the same."""
     ns, names = joined("inject-many"), [f"p{i}" for i in range(40)]
-    kubectl("-n", NAMESPACE, "scale", "deployment", "osm-injector", "--replicas=2")
+    mesh.scale("osm-injector", 2)
     try:
-        kubectl.ready(NAMESPACE, "deployment/osm-injector")
-        mesh.webhooks_answer()
         with kwok.Nodes(cluster, kubectl, 1):
             kubectl.apply(*[m.pod(name, "test/pause:1", nodeSelector=kwok.SELECTOR,
                                   tolerations=[kwok.TOLERATION]) for name in names], namespace=ns)
@@ -282,7 +279,7 @@ def test_many_pods_at_once_on_several_injectors(cluster, kubectl, mesh, joined):
             assert {SECRET + u for u in uuids} <= set(secrets(kubectl, ns))
             kubectl("-n", ns, "delete", "pods", "--all")
     finally:
-        kubectl("-n", NAMESPACE, "scale", "deployment", "osm-injector", "--replicas=1")
+        mesh.scale("osm-injector", 1)
 
 
 def test_another_root_reaches_the_sidecars(kubectl, mesh, joined):

@@ -103,8 +103,7 @@ def test_upgrade_leaves_traffic_alone(mesh, kubectl, joined):
     client.gets("http://httpbin/get", 200)
     mesh.configure({"sidecar": {"logLevel": "info"}})
     mesh.osm("mesh", "upgrade", "--set", "osm.osmController.replicaCount=2")
-    kubectl.ready(NAMESPACE, "deployment/osm-controller")
-    mesh.webhooks_answer()
+    mesh.comes_to("osm-controller", 2)
     assert client.get("http://httpbin/get")[0] == 200
     assert mesh.config()["sidecar"]["logLevel"] == "info"
     kubectl.apply(m.client("later"), namespace=ns)
@@ -113,7 +112,7 @@ def test_upgrade_leaves_traffic_alone(mesh, kubectl, joined):
     Caller(kubectl, ns, "later").gets("http://httpbin/get", 200)
     # Other tests count on one.
     mesh.osm("mesh", "upgrade", "--set", "osm.osmController.replicaCount=1")
-    kubectl.ready(NAMESPACE, "deployment/osm-controller")
+    mesh.comes_to("osm-controller", 1)
 
 
 def refuses(done):

@@ -241,6 +241,12 @@ def definitions(group):
     return [x for x in text.split("\n---\n") if f"group: {group}" in x or f'group: "{group}"' in x]
 
 
+def established(api, definition):
+    """Waits until its kind can be used: it may be served a moment after the server said so."""
+    kubectl(api, "wait", f"crd/{definition}", "--for=condition=Established", "--timeout=180s")
+    Kubectl(api).eventually("get", definition, "-A")
+
+
 def test_a_definition_comes_late_and_goes(api, follow):
     join(api, "late")
     known = follow()
@@ -250,7 +256,7 @@ def test_a_definition_comes_late_and_goes(api, follow):
                "trafficsplits.split.smi-spec.io" in x for x in said["findings"])
     crd = "\n---\n".join(definitions("split.smi-spec.io"))
     kubectl(api, "apply", "--server-side", "-f", "-", input=crd)
-    kubectl(api, "wait", "crd/trafficsplits.split.smi-spec.io", "--for=condition=Established")
+    established(api, "trafficsplits.split.smi-spec.io")
     known.is_live("TrafficSplit")
     apply(api, SPLIT)
     said = known.knows("TrafficSplit late/split", "1")
@@ -270,7 +276,7 @@ def test_an_object_that_cannot_be_understood(api, follow):
         version["schema"] = {"openAPIV3Schema": {"type": "object",
                                                  "x-kubernetes-preserve-unknown-fields": True}}
     apply(api, definition)
-    kubectl(api, "wait", "crd/trafficsplits.split.smi-spec.io", "--for=condition=Established")
+    established(api, "trafficsplits.split.smi-spec.io")
     known = follow()
     known.is_live("TrafficSplit")
     apply(api, SPLIT)

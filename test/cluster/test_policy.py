@@ -53,6 +53,7 @@ def test_smi_denies_and_allows(shop, kubectl, mesh):
 
 def test_headers_of_route_groups(shop, kubectl, mesh):
     with mesh.smi_mode():
+        shop.is_refused("http://httpbin.shop/get")
         kubectl.apply(
             route_group("routes", "shop", {"name": "beta", "pathRegex": "/get", "methods": ["GET"],
                                            "headers": [{"x-beta": "(yes|true)"}]}),

@@ -98,8 +98,8 @@ def kubectl(api, controller):
     target = thing("access.smi-spec.io/v1alpha3", "TrafficTarget", "probe", {
         "destination": {"kind": "ServiceAccount", "name": "a", "namespace": "elsewhere"},
         "sources": [], "rules": [{"kind": "TCPRoute", "name": "r"}]})
-    eventually(lambda: kubectl.try_("create", "--dry-run=server", "-f", "-",
-                                    input=json.dumps(target)).returncode != 0)
+    eventually(lambda: "expected the namespace of the TrafficTarget" in kubectl.try_(
+        "create", "--dry-run=server", "-f", "-", input=json.dumps(target)).stderr)
     for name in ("server", "client"):
         kubectl.apply(thing("v1", "ServiceAccount", name))
     for name in ("apex", "v1", "v2"):

@@ -4,7 +4,7 @@ import pytest
 import manifests as m
 from conftest import pods_go_with_their_test
 from kubectl import eventually
-from mesh import NAMESPACE, Caller, is_injected
+from mesh import Caller, is_injected
 
 CALL = ["curl", "-sSf", "-m", "10", "--retry", "0", "http://httpbin/get"]
 
@@ -124,9 +124,8 @@ def test_applications_wait_for_a_controller_that_is_away(kubectl, mesh, joined):
     ns = joined("away")
     kubectl.apply(*m.httpbin(), m.client(), namespace=ns)
     kubectl.ready(ns, "deployment/httpbin", "pod/client")
-    kubectl("-n", NAMESPACE, "scale", "deployment", "osm-controller", "--replicas=0")
+    mesh.scale("osm-controller", 0)
     try:
-        eventually(lambda: not kubectl.items("-n", NAMESPACE, "pods", "-l", "app=osm-controller"))
         first_call = ["sh", "-c", " ".join(CALL) + " && exec sleep 1000000"]
         kubectl.apply(m.pod("late", "test/curl:1", *first_call, restartPolicy="Never"),
                       m.client("leaver", terminationGracePeriodSeconds=600), namespace=ns)
@@ -142,8 +141,7 @@ def test_applications_wait_for_a_controller_that_is_away(kubectl, mesh, joined):
         eventually(lambda: states(kubectl, ns, "client")["envoy"] == "running")
         assert not is_ready(kubectl, ns, "client")
     finally:
-        kubectl("-n", NAMESPACE, "scale", "deployment", "osm-controller", "--replicas=1")
-        kubectl.ready(NAMESPACE, "deployment/osm-controller")
+        mesh.scale("osm-controller", 1)
     kubectl.ready(ns, "pod/late", "pod/client")
     Caller(kubectl, ns, "client").gets("http://httpbin/get", 200)
 
