@@ -127,22 +127,27 @@ int cluster_list(struct cluster *c, const char *path, struct value **ret, struct
     return 0;
 }
 
+static int change(struct cluster *c, const struct kube_request *q, struct err *e)
+{
+    struct err problem = ERR_INIT;
+    int status = ask(c, q, NULL, &problem);
+    if (status == 404) {
+        return 0;
+    }
+    return status < 0 || status >= 400 ? err_set(e, "%s", problem.text) : 1;
+}
+
 int cluster_patch(struct cluster *c, const char *path, const char *type, const struct value *patch,
                   struct err *e)
 {
     struct kube_request q = {.method = "PATCH", .path = path, .body = patch, .content_type = type};
-    return cluster_do(c, &q, NULL, e) < 0 ? -1 : 0;
+    return change(c, &q, e);
 }
 
 int cluster_delete(struct cluster *c, const char *path, struct err *e)
 {
     struct kube_request q = {.method = "DELETE", .path = path};
-    struct err problem = ERR_INIT;
-    int status = ask(c, &q, NULL, &problem);
-    if (status == 404) {
-        return 0;
-    }
-    return status < 0 || status >= 400 ? err_set(e, "%s", problem.text) : 1;
+    return change(c, &q, e);
 }
 
 int cluster_delete_listed(struct cluster *c, const char *group_version, const char *plural,

@@ -39,6 +39,7 @@ int cluster_find(struct cluster *c, const char *path, struct value **ret, struct
 int cluster_answers(struct cluster *c, struct err *e);
 /* As kube_list, into an array. */
 int cluster_list(struct cluster *c, const char *path, struct value **ret, struct err *e);
+/* 1: patched; 0: it isn't there; -1: e tells. */
 int cluster_patch(struct cluster *c, const char *path, const char *type, const struct value *patch,
                   struct err *e);
 /* 1: deleted; 0: it wasn't there; -1: e tells. */

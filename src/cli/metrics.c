@@ -47,14 +47,11 @@ static int patch_pod(struct cluster *c, const struct value *pod, bool enable, st
     struct value *patch = value_new(c->arena, VALUE_OBJECT);
     value_set(c->arena, value_ensure(c->arena, patch, "metadata", VALUE_OBJECT), "annotations",
               annotations);
-    struct kube_request q = {.method = "PATCH",
-                             .path = core_path(c, "pods", namespace, name, NULL),
-                             .body = patch,
-                             .content_type = KUBE_MERGE_PATCH};
-    struct err problem = ERR_INIT;
-    int status = kube_do(c->kube, &q, c->arena, NULL, &problem);
     /* A pod that ended in the meantime needs none. */
-    return status == 404 || (status >= 0 && status < 400) ? 0 : err_set(e, "%s", problem.text);
+    return cluster_patch(c, core_path(c, "pods", namespace, name, NULL), KUBE_MERGE_PATCH, patch,
+                         e) < 0
+               ? -1
+               : 0;
 }
 
 /* New pods follow the namespace's annotation; those that run are changed here. */
@@ -62,8 +59,12 @@ static int set_metrics(struct cluster *c, const char *namespace, bool enable, st
 {
     struct value *pods = NULL, *patch = value_new(c->arena, VALUE_OBJECT);
     metadata_patch(c->arena, "annotations", ANNOTATION_METRICS, enable ? "enabled" : NULL, patch);
-    if (cluster_patch(c, core_path(c, "namespaces", NULL, namespace, NULL), KUBE_MERGE_PATCH, patch,
-                      e) < 0 ||
+    int found = cluster_patch(c, core_path(c, "namespaces", NULL, namespace, NULL),
+                              KUBE_MERGE_PATCH, patch, e);
+    if (found == 0) {
+        return err_set(e, "there is no namespace \"%s\"", namespace);
+    }
+    if (found < 0 ||
         cluster_list(c, core_path(c, "pods", namespace, NULL, label_query(c, LABEL_PROXY)), &pods,
                      e) < 0) {
         return -1;

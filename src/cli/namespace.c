@@ -38,8 +38,9 @@ static int find_namespace(struct cluster *c, const char *name, struct value **re
 static int patch_namespace(struct cluster *c, const char *name, const struct value *patch,
                            struct err *e)
 {
-    return cluster_patch(c, core_path(c, "namespaces", NULL, name, NULL), KUBE_MERGE_PATCH, patch,
-                         e);
+    int found =
+        cluster_patch(c, core_path(c, "namespaces", NULL, name, NULL), KUBE_MERGE_PATCH, patch, e);
+    return found == 0 ? err_set(e, "there is no namespace \"%s\"", name) : found < 0 ? -1 : 0;
 }
 
 /* --- add --- */

@@ -66,6 +66,7 @@ static int leave_mesh(struct cluster *c, const char *mesh, struct err *e)
     for (size_t i = 0; i < value_len(namespaces); i++) {
         struct str name = value_string_at(&namespaces->array.at[i], "metadata.name");
         const char *path = core_path(c, "namespaces", NULL, arena_str(c->arena, name).ptr, NULL);
+        /* One that was on its way out may be gone by now. */
         if (cluster_patch(c, path, KUBE_MERGE_PATCH, patch, e) < 0) {
             return -1;
         }

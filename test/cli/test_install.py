@@ -1,5 +1,6 @@
 """install, upgrade and uninstall on an API server where no pod ever runs: what they refuse, what
 they say when it doesn't come up, and what they leave."""
+import contextlib
 import http.server
 import json
 import pathlib
@@ -281,6 +282,71 @@ def test_what_is_the_clusters_goes_when_asked(clean):
         clean.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=180s")
 
 
+# --- servers that we play ---
+
+@contextlib.contextmanager
+def serving(handler, folder):
+    """(server, a kubeconfig of it)"""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        file = folder / "kubeconfig"
+        file.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "old",
+            "contexts": [{"name": "old", "context": {"cluster": "old", "user": "u"}}],
+            "clusters": [{"name": "old", "cluster": {
+                "server": f"http://127.0.0.1:{server.server_port}"}}],
+            "users": [{"name": "u", "user": {}}]}))
+        yield server, file
+        server.shutdown()
+
+
+class Going(http.server.BaseHTTPRequestHandler):
+    """A server with a mesh; its namespace is gone when somebody comes to change it."""
+    lists = {
+        "deployments": [{"metadata": {"name": "osm-controller", "namespace": "osm-system", "labels": {
+            "app": "osm-controller", "meshName": "osm"}}}],
+        "namespaces": [{"metadata": {"name": "going", "labels": {
+            "openservicemesh.io/monitored-by": "osm"}}}],
+        "secrets": [{"metadata": {"name": "release", "namespace": "osm-system", "labels": {
+            "owner": "helm", "name": "osm", "status": "deployed", "version": "1"}}}]}
+
+    def answer(self, status, value):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        gateways = "ingress-gateway" in self.path
+        items = [] if gateways else self.lists.get(path.rsplit("/", 1)[1], [])
+        self.answer(200, {"kind": "List", "metadata": {}, "items": items})
+
+    def do_POST(self):
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.answer(201, {**review, "status": {"allowed": True}})
+
+    def do_PATCH(self):
+        self.server.patched.append(self.path)
+        self.answer(404, {"kind": "Status", "status": "Failure", "code": 404, "message": "not found"})
+
+    def log_message(self, *args):
+        pass
+
+
+def test_a_namespace_that_goes_meanwhile(osm, tmp_path):
+    helm = tmp_path / "helm"
+    helm.write_text("#!/bin/sh\nexit 0\n")
+    helm.chmod(0o755)
+    with serving(Going, tmp_path) as (server, kubeconfig):
+        server.patched = []
+        worked(osm("uninstall", "mesh", "-f", "--kubeconfig", kubeconfig, env={"OSM_HELM": str(helm)}),
+               "OSM [mesh name: osm] in namespace [osm-system] uninstalled\n")
+    assert [x.split("?")[0] for x in server.patched] == ["/api/v1/namespaces/going"]
+
+
 # --- an older server ---
 
 class Old(http.server.BaseHTTPRequestHandler):
@@ -296,21 +362,13 @@ class Old(http.server.BaseHTTPRequestHandler):
 
 
 def test_an_older_server(osm, tmp_path):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Old)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    file = tmp_path / "kubeconfig"
-    file.write_text(json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "old",
-        "contexts": [{"name": "old", "context": {"cluster": "old", "user": "u"}}],
-        "clusters": [{"name": "old", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {}}]}))
     helm = tmp_path / "helm"
     helm.write_text("#!/bin/sh\nexit 1\n")
     helm.chmod(0o755)
-    failed(osm("install", "--kubeconfig", file, env={"OSM_HELM": str(helm)}),
-           f"the mesh needs Kubernetes 1.29 or later; the API server at {url} is 1.25")
-    out = osm("check", "--pre", "--kubeconfig", file)
+    with serving(Old, tmp_path) as (server, file):
+        url = f"http://127.0.0.1:{server.server_port}"
+        failed(osm("install", "--kubeconfig", file, env={"OSM_HELM": str(helm)}),
+               f"the mesh needs Kubernetes 1.29 or later; the API server at {url} is 1.25")
+        out = osm("check", "--pre", "--kubeconfig", file)
     assert out.returncode == 1 and f"  fail  API server {url} is 1.25; 1.29 or later is needed" in \
         out.stdout
-    server.shutdown()
