@@ -11,6 +11,8 @@
 
 enum {
     DURATION_MS = 15000,
+    RENEW_MS = 2000,
+    GIVE_UP_MS = 10000, /* without success */
     RELEASE_TIMEOUT_MS = 3000,
 };
 
@@ -162,7 +164,7 @@ static void on_read(void *arg, int status, struct value *v, const struct err *e)
 
 static void start(struct kube_lease *l, struct kube_request *q, kube_done_fn *done)
 {
-    q->timeout_ms = l->options.duration_ms / 3;
+    q->timeout_ms = DURATION_MS / 3;
     l->asked_at = now_of(l);
     l->call = kube_start(l->options.client, q, done, l);
 }
@@ -177,7 +179,7 @@ static void step(struct kube_lease *l)
         start(l, &q, on_read);
         return;
     }
-    struct value *v = record(l, a, str_of(l->identity), l->options.duration_ms);
+    struct value *v = record(l, a, str_of(l->identity), DURATION_MS);
     struct kube_request q =
         l->version ? kube_replace_request(a, PLURAL, v) : kube_create_request(a, PLURAL, v);
     start(l, &q, on_written);
@@ -186,7 +188,7 @@ static void step(struct kube_lease *l)
 static void on_tick(void *arg)
 {
     struct kube_lease *l = arg;
-    if (l->held && now_of(l) - l->renewed_at >= l->options.duration_ms * 2 / 3) {
+    if (l->held && now_of(l) - l->renewed_at >= GIVE_UP_MS) {
         l->known = false;
         set_held(l, false);
     }
@@ -202,11 +204,8 @@ struct kube_lease *kube_lease_start(const struct kube_lease_options *options)
     l->namespace = mem_strdup(options->namespace);
     l->name = mem_strdup(options->name);
     l->identity = mem_strdup(options->identity);
-    if (l->options.duration_ms == 0) {
-        l->options.duration_ms = DURATION_MS;
-    }
-    l->timer = loop_timer_new(kube_client_loop(options->client), l->options.duration_ms * 2 / 15,
-                              true, on_tick, l);
+    l->timer = loop_timer_new(kube_client_loop(options->client),
+                              RENEW_MS / (options->hurry ? options->hurry : 1), true, on_tick, l);
     step(l);
     return l;
 }

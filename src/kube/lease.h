@@ -1,6 +1,7 @@
-/* Leader election on a Lease of coordination.k8s.io/v1, as client-go does it: held by renewing,
- * taken when its holder hasn't renewed for its duration by our own clock (not by comparing clocks
- * of two machines), given back on a clean end. */
+/* Leader election on a Lease of coordination.k8s.io/v1, as client-go does it: held by renewing
+ * every 2 s, given up after 10 s without success, taken when its holder hasn't renewed for its
+ * duration (15 s of ours) by our own clock (not by comparing clocks of two machines), given back on
+ * a clean end. */
 #ifndef OSM_KUBE_LEASE_H
 #define OSM_KUBE_LEASE_H
 
@@ -10,13 +11,12 @@ struct kube_lease_options {
     struct kube_client *client;
     const char *namespace, *name;
     const char *identity; /* the pod's name */
-    /* 0: 15 s. Renewed after 2/15 of it, given up after 2/3 of it without success. */
-    int64_t duration_ms;
     /* Whether we hold it; first call when that is known to be true. Losing it is told before
      * another can hold it. */
     void (*on_change)(void *arg, bool held);
     void *arg;
     int64_t (*now_ms)(void); /* NULL: the time since boot, which goes on while the machine sleeps */
+    int64_t hurry;           /* for tests: renewed so many times more often; 0: as it is */
 };
 
 struct kube_lease;
