@@ -7,7 +7,10 @@
 #include "https_client.h"
 #include "net/http_server.h"
 
-enum { BODY_MAX = 100000, WAITING_MAX = 180000, CONNECTIONS_MAX = 3, REQUEST_MS = 1000 };
+enum { BODY_MAX = 100000, WAITING_MAX = 180000, CONNECTIONS_MAX = 3 };
+/* The time of a request: one that no test reaches, one to be late for, and one that a whole request
+ * keeps, on a slow machine too. */
+enum { REQUEST_MS = CLIENT_PATIENCE_S * 1000, SHORT_MS = 500, LATE_MS = 4000 };
 
 struct fixture {
     struct loop_thread thread;
@@ -51,7 +54,7 @@ static struct tls_server *new_tls(struct fixture *f)
     return tls;
 }
 
-static int set_up(void **state)
+static int set_up_for(void **state, int64_t request_ms)
 {
     struct fixture *f = NEW(struct fixture);
     struct issuer_options io = {.trust_domain = "cluster.local"};
@@ -69,7 +72,7 @@ static int set_up(void **state)
                                     .max_body_bytes = BODY_MAX,
                                     .max_connections = CONNECTIONS_MAX,
                                     .max_waiting_bytes = WAITING_MAX,
-                                    .request_ms = REQUEST_MS,
+                                    .request_ms = request_ms,
                                     .routes = routes,
                                     .n_routes = COUNT_OF(routes),
                                     .arg = f};
@@ -80,6 +83,21 @@ static int set_up(void **state)
     assert_int_not_equal(f->port, 0);
     loop_thread_start(&f->thread);
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_for(state, REQUEST_MS);
+}
+
+static int set_up_short(void **state)
+{
+    return set_up_for(state, SHORT_MS);
+}
+
+static int set_up_late(void **state)
+{
+    return set_up_for(state, LATE_MS);
 }
 
 static int tear_down(void **state)
@@ -329,7 +347,7 @@ static void an_answer_may_be_late(void **state)
     struct fixture *f = *state;
     struct client c;
     open_held(f, &c);
-    usleep(REQUEST_MS * 1000 + 200000);
+    usleep(LATE_MS * 1000 + 200000);
     loop_thread_call(&f->thread, answer_held, f);
     AUTO(buf_done) struct buf answer;
     assert_int_equal(client_read(&c, &answer), 200);
@@ -368,7 +386,8 @@ static void an_answer_may_be_to_nobody(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_IN(name, set_up) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) TEST_IN(name, set_up)
     const struct CMUnitTest tests[] = {
         TEST(a_connection_serves_many_requests),
         TEST(versions_before_1_2_are_refused),
@@ -376,10 +395,10 @@ int main(void)
         TEST(bodies_and_headers_have_limits),
         TEST(one_connection_too_many_is_closed),
         TEST(bodies_that_wait_have_a_limit_together),
-        TEST(a_request_that_trickles_is_ended),
-        TEST(a_client_that_never_shakes_hands_is_ended),
+        TEST_IN(a_request_that_trickles_is_ended, set_up_short),
+        TEST_IN(a_client_that_never_shakes_hands_is_ended, set_up_short),
         TEST(what_is_no_tls_is_refused),
-        TEST(an_answer_may_be_late),
+        TEST_IN(an_answer_may_be_late, set_up_late),
         TEST(a_server_may_go_before_the_answer),
         TEST(an_answer_may_be_to_nobody),
     };
