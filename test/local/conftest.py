@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import random
+import secrets
 import socket
 
 import pytest
@@ -21,15 +22,16 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def new_mesh(tmp_path_factory):
-    """Makes meshes; those that a test leaves are ended."""
+    """Makes meshes of names that none had before, also not in a run that was killed and left things;
+    those that a test leaves are ended."""
     made = []
 
-    def make(name):
-        folder = tmp_path_factory.mktemp(name)
+    def make(kind):
+        folder = tmp_path_factory.mktemp(kind)
         (folder / "manifests").mkdir()
+        name = f"{kind}-{secrets.token_hex(4)}"
         # Unix sockets' paths are short, temporary folders' aren't.
-        state = pathlib.Path(f"/run/osm-test-{os.getpid()}-{len(made)}-{name}")
-        mesh = Mesh(name, folder / "manifests", state)
+        mesh = Mesh(name, folder / "manifests", pathlib.Path(f"/run/osm-test-{name}"))
         mesh.port = free_port()
         made.append(mesh)
         return mesh

@@ -9,10 +9,10 @@ import time
 BUILD = pathlib.Path(os.environ["OSM_BUILD"])
 OSM = BUILD / "src/cli/osm"
 HERE = pathlib.Path(__file__).parent
-TIMEOUT = 180
+TIMEOUT = 300
 
 
-def eventually(what, seconds=60):
+def eventually(what, seconds=180):
     """Repeats `what` until it says (True, what it saw); what it saw last is in the message."""
     deadline = time.monotonic() + seconds
     while True:

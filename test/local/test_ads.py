@@ -12,14 +12,15 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from google.rpc import code_pb2, status_pb2
 
 import manifests as m
-from test_traffic import eventually
+from mesh import eventually
 
 TYPES = "type.googleapis.com/"
 CDS = TYPES + "envoy.config.cluster.v3.Cluster"
 LDS = TYPES + "envoy.config.listener.v3.Listener"
 EDS = TYPES + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 SDS = TYPES + "envoy.extensions.transport_sockets.tls.v3.Secret"
-TIMEOUT = 20
+SERVER = "shop/server|80"
+TIMEOUT = 180
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,12 @@ class Stream:
             if got.type_url == type_url:
                 return got
 
+    def until(self, type_url, wanted):
+        """The first of a type's answers that is as wanted."""
+        while not wanted(got := self.next(type_url)):
+            pass
+        return got
+
     def resources(self, got):
         """name -> packed resource of an answer."""
         if self.delta:
@@ -129,8 +136,13 @@ class Stream:
 
 @pytest.fixture(params=[False, True], ids=["state-of-the-world", "delta"])
 def stream(mesh, request):
+    """A new one, when the policy lets alice call the server."""
     m.write(mesh.dir / "policy.yaml", m.mesh_config(permissive=True))
     with connect(mesh) as channel:
+        other = Stream(channel, True)
+        other.ask(CDS)
+        other.until(CDS, lambda got: SERVER in other.resources(got))
+        other.close()
         stream = Stream(channel, request.param)
         yield stream
         stream.close()
@@ -138,20 +150,17 @@ def stream(mesh, request):
 
 def test_clusters_come_and_follow_the_policy(mesh, stream):
     stream.ask(CDS)
-    assert "shop/server|80" in stream.resources(stream.next(CDS))
+    assert SERVER in stream.resources(stream.next(CDS))
     m.write(mesh.dir / "policy.yaml", m.mesh_config())
-    got = stream.next(CDS)
-    if stream.delta:
-        assert "shop/server|80" in got.removed_resources
-    else:
-        assert "shop/server|80" not in stream.resources(got)
+    stream.until(CDS, lambda got: SERVER in got.removed_resources if stream.delta
+                 else SERVER not in stream.resources(got))
 
 
 def test_only_what_was_asked_for_comes(stream):
-    stream.ask(EDS, ["shop/server|80", "shop/nothing|80"])
+    stream.ask(EDS, [SERVER, "shop/nothing|80"])
     got = stream.next(EDS)
     names = [r.name for r in got.resources] if stream.delta else len(got.resources)
-    assert names == (["shop/server|80"] if stream.delta else 1)
+    assert names == ([SERVER] if stream.delta else 1)
 
 
 def test_the_certificate_says_who_asks(mesh, stream):
@@ -176,7 +185,7 @@ def test_secrets_are_ones_own(stream):
 
 
 def test_what_is_refused_is_shown_and_not_sent_again(mesh, stream):
-    words = f"shop/server|80 is no good in {'delta' if stream.delta else 'sotw'}"
+    words = f"{SERVER} is no good in {'delta' if stream.delta else 'sotw'}"
     stream.ask(CDS)
     stream.answer(stream.next(CDS, acknowledge=False), error=words)
 
@@ -185,9 +194,9 @@ def test_what_is_refused_is_shown_and_not_sent_again(mesh, stream):
         return words in sidecar, sidecar
     eventually(shown)
     # Other types go on meanwhile, and what was refused doesn't come again.
-    stream.ask(EDS, ["shop/server|80"])
+    stream.ask(EDS, [SERVER])
     while (got := stream.seen.get(timeout=TIMEOUT)).type_url != EDS:
-        assert stream.delta and "shop/server|80" not in stream.resources(got)
+        assert stream.delta and SERVER not in stream.resources(got)
         stream.answer(got)
     stream.answer(got)
     # A change is sent, and ends it.
@@ -212,7 +221,7 @@ def test_a_sidecar_is_served_no_longer_than_its_pod_is_there(mesh):
         m.write(mesh.dir / "leaving.yaml", m.account("town", "carol"))
         with pytest.raises(grpc.RpcError) as ended:
             while True:
-                got = stream.seen.get(timeout=90)
+                got = stream.seen.get(timeout=TIMEOUT)
                 if isinstance(got, grpc.RpcError):
                     raise got
         assert ended.value.code() == grpc.StatusCode.PERMISSION_DENIED

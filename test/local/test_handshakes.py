@@ -7,8 +7,10 @@ import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 
+import hpack
 import pytest
 import yaml
 
@@ -17,9 +19,10 @@ from mesh import eventually
 from test_ads import CDS, Stream, address_of, connect
 from test_lifecycle import calls_work, controller_of, fill, is_ready
 
-TIMEOUT = 20
+TIMEOUT = 180
 ALICE = "spiffe://cluster.local/8a4bd1f6-6a39-4f8a-9d0e-2f0c6f4b1d11/sidecar/alice/town"
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 NAME = "ads.cluster.local"
 ROUND = 30  # connections of each kind
 MOST = 16  # LIMIT_ADS_CONNS_PER_PEER
@@ -193,7 +196,7 @@ def test_a_flood_costs_no_memory(mesh, door):
 
 def goes(connection):
     """The server ends it, whatever it says before."""
-    connection.settimeout(120)
+    connection.settimeout(TIMEOUT)
     try:
         while connection.recv(4096):
             pass
@@ -214,10 +217,18 @@ def test_who_never_calls_is_let_go(door):
 
 # --- how many one may hold ---
 
-def enter(door, who="good"):
-    """A connection that is through and stays."""
-    tls = door.clients[who].wrap_socket(door.dial(), server_hostname=NAME)
-    tls.sendall(HELLO)
+def call():
+    """The HEADERS frame of one."""
+    block = hpack.Encoder().encode([(":method", "POST"), (":scheme", "https"), (":path", ADS),
+                                    (":authority", NAME), ("content-type", "application/grpc"),
+                                    ("te", "trailers")])
+    return struct.pack(">IBI", len(block) << 8 | 1, 4, 1) + block
+
+
+def enter(door):
+    """A connection that is through and stays: who calls has all the time."""
+    tls = door.clients["good"].wrap_socket(door.dial(), server_hostname=NAME)
+    tls.sendall(HELLO + call())
     return tls
 
 

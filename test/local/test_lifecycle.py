@@ -1,6 +1,5 @@
 """A mesh's life: started twice, killed in parts and whole, out of room, changed, taken away."""
 import contextlib
-import itertools
 import json
 import os
 import pathlib
@@ -48,13 +47,10 @@ def mesh(running):
     fill(running)
 
 
-numbers = itertools.count()
-
-
 @pytest.fixture
 def own(new_mesh):
     """A mesh of the test's own."""
-    mesh = new_mesh(f"own-{os.getpid()}-{next(numbers)}")
+    mesh = new_mesh("own")
     fill(mesh)
     yield mesh
     mesh.osm("down", check=False)
@@ -107,6 +103,11 @@ def daemon_of(mesh):
     pid = int((mesh.state / mesh.name / "daemon.pid").read_text().split()[0])
     assert " local daemon " in processes()[pid][1]
     return pid
+
+
+def is_daemon(mesh, line):
+    """A child that hasn't become what it is to be has its parent's line."""
+    return " local daemon " in line and str(mesh.state) in line
 
 
 def descendants(pid):
@@ -260,8 +261,8 @@ def test_a_killed_runtime(own):
                            "start it with: osm local up -f DIR\n")
     own.osm("up", "--wait")  # the folders and images are remembered
     calls_work(own)
-    still = {pid: line for pid, (_, line) in processes().items() if below.get(pid) == line}
-    assert not still, still
+    eventually(lambda: (not (still := {pid: line for pid, (_, line) in processes().items()
+                                       if below.get(pid) == line}), still))
     below = descendants(daemon_of(own))
     os.kill(daemon_of(own), signal.SIGKILL)
     own.down()
@@ -301,7 +302,7 @@ def test_an_interrupted_up_then_down_leaves_nothing(own, how, after):
     up = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(after)
     up.send_signal(how)
-    up.wait(timeout=60)
+    up.wait(timeout=local.TIMEOUT)
     own.down()
     nothing_left(own)
 
@@ -315,11 +316,11 @@ def test_up_while_another_up_runs(own):
     both = [subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for _ in range(2)]
     for up in both:
-        out, err = up.communicate(timeout=180)
+        out, err = up.communicate(timeout=local.TIMEOUT)
         assert up.returncode == 0, (out, err)
     everyone = processes()
-    daemons = [pid for pid, line in mentions(own).items() if " local daemon " in line
-               and " local daemon " not in everyone[everyone[pid][0]][1]]
+    daemons = [pid for pid, (parent, line) in everyone.items() if is_daemon(own, line)
+               and not is_daemon(own, everyone.get(parent, (0, ""))[1])]
     assert daemons == [daemon_of(own)]
     assert len(pods(own)) == 2
     calls_work(own)

@@ -53,15 +53,19 @@ def allowed(mesh, who, protocol, **options):
     return eventually(attempt)
 
 
+REFUSED = {"http": 403, "h2": 403, "grpc": "PERMISSION_DENIED"}
+UNANSWERED = ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+
+
 def denied(mesh, who, protocol, **options):
+    """What answers first when the call works no longer is a refusal; an answer that doesn't come, as the
+    connection ends when its listener goes, is none."""
     def attempt():
         seen = call(mesh, who, protocol, **options)
-        return not seen["ok"], seen
+        answered = protocol in TCP or seen["status"] not in (None, *UNANSWERED)
+        return not seen["ok"] and answered, seen
     seen = eventually(attempt)
-    if protocol in ("http", "h2"):
-        assert seen["status"] == 403, seen
-    if protocol == "grpc":
-        assert seen["status"] == "PERMISSION_DENIED", seen
+    assert seen["status"] == REFUSED.get(protocol), seen
     return seen
 
 
