@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_MAX = 32, CALL_TIMEOUT_S = 5 };
+enum { COUNTERS_MAX = 32, CALL_TIMEOUT_S = 30 };
 
 static struct {
     char name[64];
