@@ -12,7 +12,7 @@ CACHE = pathlib.Path(os.environ.get("OSM_CLUSTER_CACHE") or
                      pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() /
                      "osm-cluster")
 CASES = 146
-PATIENCE = 60
+PATIENCE = 180
 
 
 @pytest.fixture

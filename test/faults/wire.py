@@ -19,7 +19,7 @@ SDS = TYPES + "envoy.extensions.transport_sockets.tls.v3.Secret"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
-TIMEOUT = 60
+TIMEOUT = 180
 
 MANIFESTS = """
 apiVersion: v1
@@ -74,29 +74,25 @@ class Controller:
         workloads = "".join(WORKLOAD.format(name=name, n=n, uuid=uuid_of(n))
                             for n, name in enumerate(("web", "db"), 1))
         (manifests / "mesh.yaml").write_text(MANIFESTS.format(workloads=workloads))
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen(
             [BUILD / "src/daemon/osm-controller", "--source", manifests, "--ca-file",
-             folder / "ca.yaml", "--ads-address", f"127.0.0.1:{self.port}", "--shards", "2"],
+             folder / "ca.yaml", "--ads-address", "127.0.0.1:0", "--shards", "2"],
             stdout=self.log, stderr=self.log)
-        self.wait()
+        self.port = self.wait_for_port()
         text = (folder / "ca.yaml").read_text()
         for key, name in (("ca.crt", "ca.crt"), ("private.key", "ca.key")):
             found = re.search(rf'{key}"?: "?([A-Za-z0-9+/=]+)', text).group(1)
             (folder / name).write_bytes(base64.b64decode(found))
         self.contexts = {name: self.context(name, n) for n, name in enumerate(("web", "db"), 1)}
 
-    def wait(self):
+    def wait_for_port(self):
+        """A free one that it was given, as its log says."""
         until = time.monotonic() + TIMEOUT
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except ConnectionError:
-                assert self.process.poll() is None and time.monotonic() < until, self.words()
-                time.sleep(0.05)
+        while not (found := re.search(r'"ads_port":"(\d+)"', self.words())):
+            assert self.process.poll() is None and time.monotonic() < until, self.words()
+            time.sleep(0.05)
+        return int(found.group(1))
 
     def words(self):
         self.log.flush()
