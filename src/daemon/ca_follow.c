@@ -1,4 +1,5 @@
 /* Keeping the issuer like the Secret. */
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -61,6 +62,13 @@ static void sign_step(void *arg)
     wait_for(f, f->o.overlap_ms, distrust_step);
 }
 
+static bool same_roots(struct issuer *a, struct issuer *b)
+{
+    AUTO(blob_unref) struct blob *x = issuer_roots(a);
+    AUTO(blob_unref) struct blob *y = issuer_roots(b);
+    return str_eq(blob_str(x), blob_str(y));
+}
+
 /* Whatever stood in the Secret before, what stands there now is where we go. */
 static void go_to(struct ca_follower *f, struct issuer *target)
 {
@@ -70,6 +78,11 @@ static void go_to(struct ca_follower *f, struct issuer *target)
     if (issuer_trust_as(f->o.issuer, target)) {
         log_event(LOG_INFO, "another root is trusted", NULL);
         f->o.on_change(f->o.arg);
+    }
+    if (same_signer && !same_roots(f->o.issuer, target)) {
+        char seconds[24];
+        snprintf(seconds, sizeof(seconds), "%lld", (long long)f->o.overlap_ms / 1000);
+        log_event(LOG_INFO, "the old root goes", "in_seconds", seconds, NULL);
     }
     if (same_signer) {
         wait_for(f, f->o.overlap_ms, distrust_step);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <libgen.h>
 #include <limits.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,30 +119,6 @@ char *controlled_ca_file(const struct controlled *c)
     return mem_printf("%s/ca.yaml", c->folder);
 }
 
-static int loopback_socket(uint16_t port, struct sockaddr_in *ret)
-{
-    *ret = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in a;
-    socklen_t len = sizeof(a);
-    AUTO_FD int fd = loopback_socket(0, &a);
-    ASSERT(bind(fd, (struct sockaddr *)&a, len) == 0 &&
-           getsockname(fd, (struct sockaddr *)&a, &len) == 0);
-    return ntohs(a.sin_port);
-}
-
-static bool answers(uint16_t port)
-{
-    struct sockaddr_in a;
-    AUTO_FD int fd = loopback_socket(port, &a);
-    return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
-}
-
 /* The clock's module lies beside this program. */
 static void preload_clock(const struct controlled *c)
 {
@@ -162,8 +136,7 @@ static void become(const struct controlled *c, const char *program)
     AUTO(free) char *live = mem_printf("%s/live", c->folder);
     AUTO(free) char *log = mem_printf("%s/log", c->folder);
     AUTO(free) char *ca = controlled_ca_file(c);
-    char address[32], shards[8];
-    snprintf(address, sizeof(address), "127.0.0.1:%u", c->port);
+    char shards[8];
     snprintf(shards, sizeof(shards), "%d", c->shards);
     int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -173,22 +146,53 @@ static void become(const struct controlled *c, const char *program)
         preload_clock(c);
     }
     execl(program, program, "--source", live, "--source", base, "--ca-file", ca, "--ads-address",
-          address, "--shards", shards, (char *)NULL);
+          "127.0.0.1:0", "--shards", shards, (char *)NULL);
     perror(program);
     _exit(127);
 }
 
-static void show_log(const struct controlled *c)
+static char *log_from(const struct controlled *c, off_t from)
 {
     AUTO(free) char *path = mem_printf("%s/log", c->folder);
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-    static char tail[TAIL_BYTES];
-    struct stat st;
-    if (fd >= 0 && fstat(fd, &st) == 0) {
-        ssize_t n =
-            pread(fd, tail, sizeof(tail), st.st_size > TAIL_BYTES ? st.st_size - TAIL_BYTES : 0);
-        fwrite(tail, 1, n > 0 ? (size_t)n : 0, stderr);
+    struct stat st = {0};
+    ssize_t n = 0;
+    char *text = NULL;
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > from) {
+        text = mem_zalloc((size_t)(st.st_size - from) + 1);
+        n = pread(fd, text, (size_t)(st.st_size - from), from);
+        text[n > 0 ? n : 0] = '\0';
     }
+    return text;
+}
+
+off_t controlled_log_bytes(const struct controlled *c)
+{
+    AUTO(free) char *path = mem_printf("%s/log", c->folder);
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+char *controlled_hear(const struct controlled *c, off_t from, const char *words)
+{
+    siginfo_t ended = {0};
+    for (int i = 0; i < 6000 && ended.si_pid == 0; i++) {
+        waitid(P_PID, (id_t)c->pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+        char *text = log_from(c, from);
+        if (text && strstr(text, words)) {
+            return text;
+        }
+        free(text);
+        usleep(10000);
+    }
+    return NULL;
+}
+
+static void show_log(const struct controlled *c)
+{
+    off_t bytes = controlled_log_bytes(c);
+    AUTO(free) char *tail = log_from(c, bytes > TAIL_BYTES ? bytes - TAIL_BYTES : 0);
+    fputs(tail ? tail : "", stderr);
 }
 
 static bool ended_well(const struct controlled *c, int status)
@@ -205,21 +209,19 @@ static bool ended_well(const struct controlled *c, int status)
 
 void controlled_start(struct controlled *c, const char *program, int shards)
 {
-    c->port = c->port ? c->port : free_port();
+    static const char port[] = "\"ads_port\":\"";
     c->shards = shards;
     c->pid = fork();
     if (c->pid == 0) {
         become(c, program);
     }
-    for (int i = 0; i < 6000 && !answers(c->port); i++) {
-        int status;
-        if (waitpid(c->pid, &status, WNOHANG) == c->pid) {
-            ended_well(c, status);
-            fprintf(stderr, "error: %s took no connections before it ended\n", program);
-            exit(1);
-        }
-        usleep(10000);
+    AUTO(free) char *said = controlled_hear(c, 0, port);
+    if (!said) {
+        controlled_stop(c);
+        fprintf(stderr, "error: %s took no connections\n", program);
+        exit(1);
     }
+    c->port = (uint16_t)atoi(strstr(said, port) + strlen(port));
 }
 
 bool controlled_stop(struct controlled *c)

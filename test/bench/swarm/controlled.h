@@ -21,6 +21,10 @@ struct controlled {
 
 /* Makes the folders and writes the world. */
 void controlled_prepare(struct controlled *c, const struct world *w);
+/* What it has logged from there on, on the heap: waits until these words are in it. NULL: they
+ * didn't come. */
+char *controlled_hear(const struct controlled *c, off_t from, const char *words);
+off_t controlled_log_bytes(const struct controlled *c);
 /* Starts the program and waits until it takes connections. Ends the process when it can't. */
 void controlled_start(struct controlled *c, const char *program, int shards);
 char *controlled_ca_file(const struct controlled *c);
