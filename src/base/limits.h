@@ -50,6 +50,10 @@
 #define LIMIT_ADS_REFUSAL_TEXT 2048
 /* A connection must finish its TLS handshake and open a stream in this time. */
 #define LIMIT_HANDSHAKE_MS 10000
+/* How long a message may wait for the peer to take the rest of it, by its socket or by HTTP/2's
+ * window; then the connection ends, so that nobody makes us hold messages by not reading them. The
+ * largest have a few MB, and Envoy takes such a one in a second. */
+#define LIMIT_SEND_MS 30000
 /* How long, and how much of, a peer's last words are listened to after a connection's end was said:
  * what is under way then is a round trip's worth. */
 #define LIMIT_LINGER_MS 2000

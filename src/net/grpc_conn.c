@@ -164,6 +164,17 @@ static bool write_pending(struct grpc_conn *c)
     return ok;
 }
 
+/* Messages wait, here or in the session: the time of the first of them runs. */
+static void note_unsent(struct grpc_conn *c)
+{
+    bool unsent = c->pending.len > 0 || h2_conn_has_unsent(c->h2);
+    if (unsent && (!c->unsent || c->sent != h2_conn_sent(c->h2))) {
+        c->sent = h2_conn_sent(c->h2);
+        c->unsent_since = clock_mono_ms();
+    }
+    c->unsent = unsent;
+}
+
 /* Moves what the session has to say to the socket, until that is full or nothing is left. */
 static bool flush(struct grpc_conn *c)
 {
@@ -184,6 +195,7 @@ static bool flush(struct grpc_conn *c)
             break;
         }
     }
+    note_unsent(c);
     loop_watch_set(c->watch, LOOP_READ | (c->pending.len > 0 ? LOOP_WRITE : 0));
     return !(c->pending.len == 0 && h2_conn_finished(c->h2));
 }
@@ -359,7 +371,7 @@ static void on_socket(void *arg, int events)
 
 static void tune_socket(int fd)
 {
-    int one = 1, idle = 60, interval = 5, probes = 5, user_timeout = 30000;
+    int one = 1, idle = 60, interval = 5, probes = 5, user_timeout = LIMIT_SEND_MS;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
@@ -408,6 +420,22 @@ static bool is_old(const struct grpc_conn *c, int64_t now)
     return max > 0 && now - c->since > max - (int64_t)spread;
 }
 
+/* Why it can't stay; NULL: it can. */
+static const char *why_overdue(const struct grpc_conn *c, int64_t now)
+{
+    bool late = now - c->since > LIMIT_HANDSHAKE_MS && !c->greeted;
+    if (late && (!c->h2 || !h2_conn_used(c->h2))) {
+        return c->h2 ? "no call in time" : "no TLS handshake in time";
+    }
+    if (c->unsent && now - c->unsent_since > LIMIT_SEND_MS) {
+        return "a message wasn't taken in time";
+    }
+    if (c->h2 && now - c->heard_at > PING_AFTER_MS + PONG_WITHIN_MS && h2_conn_pong_due(c->h2)) {
+        return "no answer to a ping";
+    }
+    return NULL;
+}
+
 void grpc_conn_scan(struct grpc_conn *c, int64_t now)
 {
     if (c->leaving == LEAVING_GONE) {
@@ -419,22 +447,16 @@ void grpc_conn_scan(struct grpc_conn *c, int64_t now)
     if (now - c->since > GRPC_SCAN_MS || c->h2) {
         grpc_hello_done(c);
     }
-    bool late = now - c->since > LIMIT_HANDSHAKE_MS && !c->greeted;
-    if (late && (!c->h2 || !h2_conn_used(c->h2))) {
-        report_failure(c, c->h2 ? "no call in time" : "no TLS handshake in time");
+    const char *why = why_overdue(c, now);
+    if (why) {
+        report_failure(c, why);
         grpc_conn_free(c);
         return;
     }
     if (!c->h2) {
         return;
     }
-    int64_t silent = now - c->heard_at;
-    if (silent > PING_AFTER_MS + PONG_WITHIN_MS && h2_conn_pong_due(c->h2)) {
-        report_failure(c, "no answer to a ping");
-        grpc_conn_free(c);
-        return;
-    }
-    if (silent > PING_AFTER_MS && !h2_conn_pong_due(c->h2)) {
+    if (now - c->heard_at > PING_AFTER_MS && !h2_conn_pong_due(c->h2)) {
         h2_conn_ping(c->h2);
         on_want_send(c);
     }

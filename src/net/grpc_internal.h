@@ -23,6 +23,9 @@ struct grpc_conn {
     struct loop_watch *watch;
     struct buf pending;      /* encrypted writes that didn't fit into the socket */
     int64_t since, heard_at; /* monotonic ms */
+    int64_t unsent_since;    /* the same, of the first message that hasn't gone, while unsent */
+    uint64_t sent;           /* messages before that */
+    bool unsent;
     bool dirty, closing;
     bool greeted; /* its first words wait for their turn */
     bool shaking; /* begun, and no call opened yet */

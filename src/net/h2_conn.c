@@ -38,6 +38,7 @@ struct h2_conn {
     bool borrowed;                             /* the frame buffer is in use, as one allocation */
     bool no_headers;                           /* and the table of sent headers */
     bool held;                                 /* a call is */
+    uint64_t sent;                             /* messages */
     struct buf *out;                           /* during h2_conn_send */
     size_t out_limit;
 };
@@ -455,6 +456,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
         blob_unref(c->queue.at[0]);
         VEC_REMOVE(c->queue, 0);
         c->sent = 0;
+        conn->sent++;
     }
     return buf_full(conn->out) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
@@ -622,6 +624,21 @@ int h2_conn_send(struct h2_conn *c, struct buf *out, size_t limit, struct err *e
 bool h2_conn_wants_send(const struct h2_conn *c)
 {
     return c->held || nghttp2_session_want_write(c->session);
+}
+
+bool h2_conn_has_unsent(const struct h2_conn *c)
+{
+    for (const struct grpc_call *call = c->calls; call; call = call->next) {
+        if (call->queue.len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t h2_conn_sent(const struct h2_conn *c)
+{
+    return c->sent;
 }
 
 bool h2_conn_used(const struct h2_conn *c)

@@ -41,6 +41,10 @@ int h2_conn_recv(struct h2_conn *c, struct str bytes, struct err *e);
 /* Appends what is due to out until it holds about `limit` bytes. < 0: close. */
 int h2_conn_send(struct h2_conn *c, struct buf *out, size_t limit, struct err *e);
 bool h2_conn_wants_send(const struct h2_conn *c);
+/* Messages wait, whole or in part: after h2_conn_send, until the peer's window lets them go. */
+bool h2_conn_has_unsent(const struct h2_conn *c);
+/* How many have gone, whole. */
+uint64_t h2_conn_sent(const struct h2_conn *c);
 /* Nothing more to read nor to send: close. */
 bool h2_conn_finished(const struct h2_conn *c);
 

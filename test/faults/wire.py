@@ -65,14 +65,15 @@ def openssl(*line):
 
 
 class Controller:
-    """osm-controller with a mesh of two workloads: web is number 1, db number 2."""
+    """osm-controller with a mesh of two workloads: web is number 1, db number 2; and of more."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, more=0):
         self.folder = folder
         manifests = folder / "manifests"
         manifests.mkdir()
+        names = ["web", "db"] + [f"more-{i}" for i in range(more)]
         workloads = "".join(WORKLOAD.format(name=name, n=n, uuid=uuid_of(n))
-                            for n, name in enumerate(("web", "db"), 1))
+                            for n, name in enumerate(names, 1))
         (manifests / "mesh.yaml").write_text(MANIFESTS.format(workloads=workloads))
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen(
@@ -127,8 +128,13 @@ class Controller:
     def context(self, name, n):
         return self.context_of(self.certificate(name, uri_of(name, n)))
 
-    def connect(self, name="web", settings=b"", context=None):
-        raw = socket.create_connection(("127.0.0.1", self.port), TIMEOUT)
+    def connect(self, name="web", settings=b"", context=None, options=()):
+        """options: of the socket, (level, name, value)"""
+        raw = socket.socket()
+        for option in options:
+            raw.setsockopt(*option)
+        raw.settimeout(TIMEOUT)
+        raw.connect(("127.0.0.1", self.port))
         context = context or self.contexts[name]
         return Wire(context.wrap_socket(raw, server_hostname="ads.cluster.local"), settings)
 

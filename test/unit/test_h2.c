@@ -26,6 +26,7 @@ enum {
     SETTINGS = 4,
     PING = 6,
     GOAWAY = 7,
+    WINDOW_UPDATE = 8,
     CONTINUATION = 9
 };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
@@ -410,6 +411,28 @@ static void pings_are_answered_and_ours_noticed(void **state)
     put_frame(&p->in, PING, ACK, 0, ping.payload);
     run(p, true);
     assert_false(h2_conn_pong_due(p->conn));
+}
+
+static void what_the_window_stops_is_unsent_until_it_has_gone(void **state)
+{
+    struct peer *p = *state;
+    put_frame(&p->in, SETTINGS, 0, 0, STR("\0\4\0\0\0\7"));
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    put_message(&p->in, 1, "hello"); /* ten bytes */
+    run(p, true);
+    assert_true(h2_conn_has_unsent(p->conn));
+    assert_int_equal(h2_conn_sent(p->conn), 0);
+    put_frame(&p->in, WINDOW_UPDATE, 0, 1, STR("\0\0\0\2"));
+    run(p, true);
+    assert_true(h2_conn_has_unsent(p->conn));
+    assert_int_equal(h2_conn_sent(p->conn), 0);
+    put_frame(&p->in, WINDOW_UPDATE, 0, 1, STR("\0\0\0\1"));
+    run(p, true);
+    assert_false(h2_conn_has_unsent(p->conn));
+    assert_int_equal(h2_conn_sent(p->conn), 1);
+    put_message(&p->in, 1, "bye");
+    run(p, true);
+    assert_true(h2_conn_has_unsent(p->conn));
 }
 
 static void shutdown_lets_calls_end_first(void **state)
@@ -811,6 +834,7 @@ int main(void)
         WITH_PEER(calls_over_the_limit_are_refused),
         WITH_PEER(headers_over_the_limit_end_the_call),
         WITH_PEER(pings_are_answered_and_ours_noticed),
+        WITH_PEER(what_the_window_stops_is_unsent_until_it_has_gone),
         WITH_PEER(shutdown_lets_calls_end_first),
         WITH_PEER(what_is_no_http2_ends_the_connection),
         WITH_PEER(resets_end_the_connection),
