@@ -23,7 +23,9 @@ BUILD = pathlib.Path(os.environ.get("OSM_BUILD", ROOT / "build"))
 # Changes of one thing, and of many at once.
 CHANGES = "endpoint,weight,target,config,service,tenth,workload"
 TIME = "certificate,root"  # what time brings; the last before the floor, as roots are others then
-BESIDE = "slow,refuse,drop"
+BESIDE = "window,refuse,drop"
+# What is sent to those who read nothing must be more than sockets take: a world of many services.
+UNREAD = "rest,unread,unread_window,slow"
 # What is resident after the last one is compared with what was right before. By then every pod was
 # replaced, so that the folder of manifests doesn't grow any more.
 CHURN = "churn,churn,rest,churn,rest"
@@ -38,9 +40,9 @@ USUAL = [
     Run("a", "smi", 1000, 10, 0, 40, "rest,endpoint,fresh,floor"),
     Run("a, state of the world", "smi", 100, 10, 0, 4, "endpoint,target,service", SOTW),
     Run("b", "permissive", 100, 1, 0, 4, "service,floor"),
-    Run("b", "permissive", 1000, 1, 0, 4, "service,floor"),
+    Run("b", "permissive", 1000, 1, 0, 4, f"service,{UNREAD},floor", ("--pairs", "12")),
     Run("c", "hot", 10, 10, 10, 6, "endpoint,floor"),
-    Run("c", "hot", 91, 10, 100, 6, "endpoint,slow,refuse,floor", ("--pairs", "12")),
+    Run("c", "hot", 91, 10, 100, 6, "endpoint,window,refuse,floor", ("--pairs", "12")),
     Run("c", "hot", 991, 10, 100, 6, "endpoint,floor"),
 ]
 FULL = [
@@ -56,7 +58,8 @@ FULL = [
     Run("b", "permissive", 10, 10, 0, 6, f"{CHANGES},{TIME},floor"),
     Run("b", "permissive", 100, 1, 0, 6, f"rest,{CHANGES},fresh,{TIME},floor"),
     Run("b", "permissive", 500, 1, 0, 4, "rest,endpoint,service,config,fresh,floor"),
-    Run("b", "permissive", 1000, 1, 0, 4, f"rest,{CHANGES},known,fresh,{TIME},floor"),
+    Run("b", "permissive", 1000, 1, 0, 4, f"rest,{CHANGES},{UNREAD},known,fresh,{TIME},floor",
+        ("--pairs", "40")),
     Run("b, 10 pods a service", "permissive", 100, 10, 0, 4, f"rest,{CHANGES},fresh,{TIME},floor"),
     Run("b, 100 pods a service", "permissive", 100, 100, 0, 4, "rest,endpoint,service,floor"),
     Run("c", "hot", 10, 10, 10, 10, f"rest,{CHANGES},{TIME},floor"),
@@ -64,7 +67,7 @@ FULL = [
         ("--pairs", "40")),
     Run("c", "hot", 491, 10, 100, 10, "endpoint,floor"),
     Run("c", "hot", 991, 10, 100, 10, "rest,endpoint,floor"),
-    Run("c, bad neighbours", "hot", 991, 10, 100, 2, "slow,refuse,endpoint,floor",
+    Run("c, bad neighbours", "hot", 991, 10, 100, 2, "window,refuse,endpoint,floor",
         ("--bad", "1000", "--pairs", "10")),
     Run("c, state of the world", "hot", 991, 10, 100, 10, "endpoint,floor", SOTW),
 ]
@@ -193,9 +196,9 @@ def rows_of_size(f):
            show(scaled(last(f.of("service", "b", 1000), "bytes"), 0.001), ""), "8,192")
 
 
-def pairs(f, what, field):
+def pairs(f, what, workload, field):
     """Beside bad neighbours times without, of each pair of rounds."""
-    rows = f.of(what, "c", 1000)
+    rows = f.of(what, workload, 1000)
     for one, other in zip(rows[::2], rows[1::2]):
         bad, good = (one, other) if one["bad"] else (other, one)
         yield bad[field] / good[field]
@@ -210,8 +213,13 @@ def spread(ratios):
     return f"{middle:.2f} ({low:.2f}-{high:.2f})"
 
 
-BESIDE_WHAT = {"beside_slow": "100 of 1,000 read nothing", "beside_dropping": "100 hang up, come back",
-               "beside_refusing": "100 of 1,000 refuse everything"}
+BESIDE_WHAT = {"beside_slow": ("b", "100 of 1,000 read nothing"),
+               "beside_no_window": ("c", "100 of 1,000 grant no window"),
+               "beside_dropping": ("c", "100 hang up, come back"),
+               "beside_refusing": ("c", "100 of 1,000 refuse everything")}
+
+
+UNREAD_WHAT = {"unread": "read nothing", "unread_no_window": "grant no window"}
 
 
 def churned(f, n):
@@ -224,13 +232,20 @@ def churned(f, n):
 
 
 def rows_of_others(f):
-    for what, name in BESIDE_WHAT.items():
-        rows = f.of(what, "c", 1000)
+    for what, (workload, name) in BESIDE_WHAT.items():
+        rows = f.of(what, workload, 1000)
         count = f", {len(rows) // 2} pairs" if rows else ""
         yield (f"{name}: the others' median receipt, times without{count}",
-               spread(pairs(f, what, "p50_ms")), "1")
-        yield "    their last receipt", spread(pairs(f, what, "max_ms")), "1"
-        yield "    CPU of the controller", spread(pairs(f, what, "cpu_ms")), ""
+               spread(pairs(f, what, workload, "p50_ms")), "1")
+        yield "    their 99th percentile", spread(pairs(f, what, workload, "p99_ms")), "1"
+        yield "    their last receipt", spread(pairs(f, what, workload, "max_ms")), "1"
+        yield "    CPU of the controller", spread(pairs(f, what, workload, "cpu_ms")), ""
+    for what, name in UNREAD_WHAT.items():
+        rows = {r["changes"]: r["rss_kib"] for r in f.of(what, "b", 1000)}
+        yield (f"100 of 1,000 {name}: resident for each, more than when it read",
+               show(scaled(rows[1] - rows[-1], 1.024 / 100) if rows else None, " KB"), "")
+        yield (f"    resident after {max(rows, default=7)} changes, times after the first",
+               show(rows[max(rows)] / rows[1] if rows else None, "", 3), "1")
     yield ("an hour's churn: resident after it against right before it",
            show(churned(f, 1000), "", 3), "1.02")
     done = [r for r in f.records if r["what"] == "verified"]

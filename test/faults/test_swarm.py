@@ -11,7 +11,7 @@ import time
 import pytest
 
 BUILD = pathlib.Path(os.environ.get("OSM_BUILD", "build")).resolve()
-STEPS = ("endpoint,weight,target,config,service,tenth,workload,certificate,known,fresh,slow,refuse,"
+STEPS = ("endpoint,weight,target,config,service,tenth,workload,certificate,known,fresh,window,refuse,"
          "drop,root,known,fresh,certificate,known")
 
 
@@ -37,6 +37,32 @@ def test_every_proxy_holds_what_it_should(policy):
     assert out.returncode == 0, out.stdout[-2000:] + out.stderr[-2000:]
     assert verified(out)["wrong"] == 0
     assert verified(out)["responses"] > 1000
+
+
+def of(out, what):
+    return [r for r in map(json.loads, out.stdout.splitlines()) if r["what"] == what]
+
+
+def test_readers_that_block_hold_up_nobody_and_are_queued_for_once():
+    """The swarm proves that the controller's writes block, and counts what comes when they go on. Three
+    of the five speak the delta protocol."""
+    out = swarm("--policy", "permissive", "--services", "250", "--pods", "1", "--bad", "5", "--pairs",
+                "2", "--delta", "0.02", "--steps", "slow,window,unread,unread_window")
+    assert out.returncode == 0, out.stdout[-2000:] + out.stderr[-2000:]
+    for step in ("beside_slow", "beside_no_window"):
+        assert sorted(r["bad"] for r in of(out, step)) == [0, 0, 5, 5]
+        assert {r["received"] for r in of(out, step)} == {245}
+    for step in ("unread", "unread_no_window"):
+        assert [r["changes"] for r in of(out, step)] == [-1, *range(8)]
+        assert {r["open"] for r in of(out, step)} == {250}
+
+
+def test_readers_that_do_not_block_are_a_failure():
+    """What twenty services are sent fits into sockets: nothing would be measured."""
+    out = swarm("--policy", "permissive", "--services", "20", "--pods", "1", "--bad", "5", "--pairs",
+                "2", "--steps", "slow")
+    assert out.returncode == 1
+    assert "of 5 readers 5 took a whole response" in out.stderr
 
 
 def test_a_controller_that_ends_badly_is_a_failure(tmp_path):

@@ -30,7 +30,8 @@ struct link *link_new(const struct link_options *o, struct proxy *p, struct cred
 void link_free(struct link *l);
 int link_index(const struct link *l);
 struct proxy *link_proxy(const struct link *l);
-uint64_t link_bytes(const struct link *l); /* received since it was made, after TLS */
+uint64_t link_bytes(const struct link *l); /* received on its last connection, after TLS */
+uint16_t link_port(const struct link *l);  /* its own; 0: it has no connection */
 
 void link_open(struct link *l);
 void link_close(struct link *l);
@@ -39,8 +40,15 @@ void link_forget_session(struct link *l);
 bool link_is_open(const struct link *l); /* connected, encrypted */
 /* All keep their answers back until they may go: what a push costs by itself. */
 void link_hold_answers(bool hold);
-/* Leaves what comes in the socket. */
-void link_pause(struct link *l, bool paused);
+/* How it takes what comes. */
+enum link_manner {
+    LINK_READS,
+    LINK_LEAVES,    /* asks, then reads nothing; its socket has room for LINK_ROOM bytes */
+    LINK_NO_WINDOW, /* reads, and never grants more than the LINK_WINDOW bytes it began with */
+};
+enum { LINK_ROOM = 2048, LINK_WINDOW = 64 };
+/* From its next connection on; that it reads, also on the one that it has. */
+void link_set_manner(struct link *l, enum link_manner manner);
 
 /* Handles what is ready; waits at most ms for it. Answers leave after everything was read. */
 void link_poll(int64_t ms);

@@ -1,12 +1,104 @@
 /* Proxies that read nothing, refuse everything or hang up, and what the others notice. */
+#include "blocked.h"
 #include "steps.h"
+
+static int count_bad(const struct run *r)
+{
+    return r->o.bad < r->fleet.n ? r->o.bad : r->fleet.n - 1;
+}
+
+static void say_memory(const struct run *r, const char *what, int changes)
+{
+    run_say_head(r, what);
+    run_say("changes", changes);
+    run_say_memory(r);
+    run_say_end();
+}
+
+struct change {
+    char *file;
+    struct buf text;
+    struct mark begun;
+    int hear;
+};
+
+static struct change prepare(struct run *r, const char *what, const char *kind)
+{
+    struct change c = {0};
+    buf_init(&c.text, 64u << 20);
+    c.file = step_write_change(r, kind, &c.text);
+    oracle_put(r->oracle, buf_str(&c.text));
+    c.begun = run_begin_change(r, &c.hear);
+    run_must_hear(r, what, c.hear);
+    return c;
+}
+
+static void make_true(struct run *r, const char *what, struct change *c, int bad)
+{
+    controlled_write(&r->controlled, c->file, &c->text);
+    run_end_change(r, what, &c->begun, c->hear, false, bad);
+    buf_done(&c->text);
+    free(c->file);
+}
+
+/* --- those that don't read --- */
+
+/* An endpoint's change by turns without and beside readers that block, in pairs whose order
+ * changes: whatever else the machine does falls on both. Without: they aren't connected. */
+void step_beside_blocked(struct run *r, const char *what, enum link_manner manner)
+{
+    struct blocked b;
+    blocked_init(&b, r, what, manner, count_bad(r));
+    r->fleet.reconnect = true;
+    for (int i = 0; r->failures == 0 && i < 2 * r->o.pairs; i++) {
+        bool first = i % 2 == 0, swapped = i / 2 % 2 == 1, beside = first == swapped;
+        if (beside) {
+            blocked_open(&b, false);
+            blocked_wait(&b);
+        }
+        struct change c = prepare(r, what, "endpoint");
+        make_true(r, what, &c, beside ? b.n : 0);
+        if (beside) {
+            blocked_end(&b);
+        }
+        fleet_idle(&r->fleet, QUIET_MS);
+    }
+    blocked_done(&b);
+    r->fleet.reconnect = false;
+}
+
+/* Change after change while they don't read: what that costs in memory, and that nothing is queued.
+ * Those without a window know all, so that they can't take the first change; the others nothing. Of
+ * memory that says first how it was when they read, then before and after each change. */
+void step_unread(struct run *r, const char *what, enum link_manner manner)
+{
+    enum { CHANGES = 7 }; /* a slice of two, three or ten forms isn't as it was before the first */
+    const char *kind = r->o.world.policy == WORLD_HOT ? "endpoint" : "tenth";
+    bool known = manner == LINK_NO_WINDOW;
+    struct blocked b;
+    say_memory(r, what, -1);
+    blocked_init(&b, r, what, manner, count_bad(r));
+    r->fleet.reconnect = true;
+    blocked_open(&b, known);
+    for (int i = 0; r->failures == 0 && i < CHANGES; i++) {
+        if (i == !!known) {
+            blocked_wait(&b);
+        }
+        say_memory(r, what, i);
+        struct change c = prepare(r, what, kind);
+        make_true(r, "while_unread", &c, b.n);
+    }
+    say_memory(r, what, CHANGES);
+    blocked_end(&b);
+    blocked_done(&b);
+    r->fleet.reconnect = false;
+}
+
+/* --- those that misbehave --- */
 
 static void be_bad(struct run *r, int i, enum bad how, bool on)
 {
     switch (how) {
-    case BAD_SLOW:
-        link_pause(r->fleet.members[i].link, on);
-        break;
     case BAD_REFUSES:
         r->fleet.members[i].proxy.refuses = on;
         break;
@@ -21,30 +113,21 @@ static void be_bad(struct run *r, int i, enum bad how, bool on)
 
 static void endpoint_beside(struct run *r, const char *what, enum bad how, int bad)
 {
-    struct buf b;
-    int hear;
-    buf_init(&b, 16u << 20);
-    AUTO(free) char *file = step_write_change(r, "endpoint", &b);
-    oracle_put(r->oracle, buf_str(&b));
-    struct mark m = run_begin_change(r, &hear);
-    run_must_hear(r, what, hear);
+    struct change c = prepare(r, what, "endpoint");
     for (int i = 0; i < bad; i++) {
         be_bad(r, i, how, true);
     }
-    controlled_write(&r->controlled, file, &b);
-    run_end_change(r, what, &m, hear, false, bad);
+    make_true(r, what, &c, bad);
     for (int i = 0; i < bad; i++) {
         be_bad(r, i, how, false);
     }
     fleet_idle(&r->fleet, QUIET_MS);
-    buf_done(&b);
 }
 
-/* An endpoint's change by turns without and beside bad neighbours, in pairs whose order changes:
- * whatever else the machine does falls on both. Neither counts what the neighbours receive. */
+/* As above; without: they behave. Neither counts what they receive. */
 void step_beside(struct run *r, const char *what, enum bad how)
 {
-    int n = r->o.bad < r->fleet.n ? r->o.bad : r->fleet.n - 1;
+    int n = count_bad(r);
     for (int i = 0; i < n; i++) {
         fleet_exempt(&r->fleet, i, true);
     }

@@ -291,11 +291,13 @@ static void go_on(struct proxy *p, struct buf *out)
  * something is new. */
 void proxy_begin(struct proxy *p, struct buf *out)
 {
+    p->first_bytes = 0;
     for (int i = 0; i < XDS_TYPES; i++) {
         enum xds_type t = (enum xds_type)i;
         struct proxy_type *x = &p->types[t];
         x->answered = x->held.len > 0;
         x->nonce = 0;
+        x->responses = 0;
         VEC_DONE(x->given_up);
         VEC_DONE(x->again);
         if (!p->delta && by_name(t)) {
@@ -518,6 +520,8 @@ int proxy_on_response(struct proxy *p, struct str message, struct buf *out, stru
         return err_set(e, "a response: %s", why);
     }
     proxy_counts.bytes[t] += message.len;
+    p->types[t].responses++;
+    p->first_bytes = p->first_bytes ? p->first_bytes : message.len;
     check_envelope(p, t, nonce, resource_version_parse(wire_find(message, RESPONSE_VERSION)));
     if (p->refuses) {
         refuse_response(p, t, message);

@@ -18,11 +18,12 @@
 
 struct proxy_type {
     held_vec held;
-    id_vec names;     /* asked for; those of clusters and listeners are all */
-    id_vec given_up;  /* no more asked for: may be in the next response, which was on its way */
-    id_vec again;     /* may come once more as they are */
-    uint64_t version; /* state of the world */
-    uint64_t nonce;   /* of the last response on this stream, hashed */
+    id_vec names;       /* asked for; those of clusters and listeners are all */
+    id_vec given_up;    /* no more asked for: may be in the next response, which was on its way */
+    id_vec again;       /* may come once more as they are */
+    uint64_t version;   /* state of the world */
+    uint64_t nonce;     /* of the last response on this stream, hashed */
+    unsigned responses; /* on this stream */
     bool asked, answered;
 };
 
@@ -35,6 +36,7 @@ struct proxy {
     uint64_t stale;           /* of one that isn't good any more; 0: none */
     uint64_t sum;             /* of all that it holds; equal sums mean equal content */
     size_t missing;           /* names asked for and not held */
+    size_t first_bytes;       /* of the stream's first response; 0: none came */
 };
 
 /* What all proxies got. */

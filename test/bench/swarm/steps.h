@@ -25,8 +25,10 @@ void step_rest(struct run *r, const char *what);
 void step_certificate(struct run *r);
 void step_root(struct run *r);
 
-enum bad { BAD_SLOW, BAD_REFUSES, BAD_DROPS };
+enum bad { BAD_REFUSES, BAD_DROPS };
 void step_beside(struct run *r, const char *what, enum bad how);
+void step_beside_blocked(struct run *r, const char *what, enum link_manner manner);
+void step_unread(struct run *r, const char *what, enum link_manner manner);
 
 /* The last: all disconnect. */
 void step_floor(struct run *r);

@@ -27,10 +27,13 @@ static const char usage[] =
     "  --steps A,B,...               what to do, in this order, after all have connected:\n"
     "                                endpoint weight target config service workload tenth\n"
     "                                certificate root known fresh (all reconnect)\n"
-    "                                slow refuse drop (an endpoint by turns without and beside\n"
-    "                                proxies that read nothing, refuse all, hang up) churn\n"
+    "                                slow window refuse drop (an endpoint by turns without and\n"
+    "                                beside proxies that read nothing, grant no window, refuse\n"
+    "                                all, hang up) unread unread_window (changes while some read\n"
+    "                                nothing, grant no window; not of smi) churn\n"
     "                                rest floor (the last: all disconnect)\n"
-    "  --bad N                       proxies that are slow, refuse, hang up (100)\n"
+    "  --bad N                       proxies that are slow, refuse, hang up (100); those that\n"
+    "                                read nothing need a world of 200 services\n"
     "  --pairs N                     rounds without and beside them (20)\n"
     "  --churn N                     pods replaced in that step (60% of all)\n"
     "  --patience S                  how long a thing may take until it counts as failed (90)\n"
@@ -41,7 +44,13 @@ static bool step(struct run *r, const char *name)
     if (strcmp(name, "known") == 0 || strcmp(name, "fresh") == 0) {
         step_reconnect(r, name[0] == 'k');
     } else if (strcmp(name, "slow") == 0) {
-        step_beside(r, "beside_slow", BAD_SLOW);
+        step_beside_blocked(r, "beside_slow", LINK_LEAVES);
+    } else if (strcmp(name, "window") == 0) {
+        step_beside_blocked(r, "beside_no_window", LINK_NO_WINDOW);
+    } else if (strcmp(name, "unread") == 0) {
+        step_unread(r, "unread", LINK_LEAVES);
+    } else if (strcmp(name, "unread_window") == 0) {
+        step_unread(r, "unread_no_window", LINK_NO_WINDOW);
     } else if (strcmp(name, "refuse") == 0) {
         step_beside(r, "beside_refusing", BAD_REFUSES);
     } else if (strcmp(name, "drop") == 0) {

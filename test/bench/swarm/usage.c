@@ -1,4 +1,4 @@
-/* CPU and memory from /proc. */
+/* CPU, memory and sockets, from /proc. */
 #include "usage.h"
 
 #include <dirent.h>
@@ -56,4 +56,26 @@ int64_t usage_memory(pid_t pid, const char *field)
         fclose(f);
     }
     return kib;
+}
+
+void usage_queued(uint16_t server_port, uint32_t by_port[USAGE_PORTS])
+{
+    char line[256];
+    unsigned local, remote, sending, received;
+    memset(by_port, 0, USAGE_PORTS * sizeof(*by_port));
+    FILE *f = fopen("/proc/net/tcp", "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        if (sscanf(line, "%*d: %*x:%4x %*x:%4x %*x %x:%x", &local, &remote, &sending, &received) !=
+            4) {
+            continue;
+        }
+        if (local == server_port) {
+            by_port[remote] += sending;
+        } else if (remote == server_port) {
+            by_port[local] += received;
+        }
+    }
+    if (f) {
+        fclose(f);
+    }
 }

@@ -12,5 +12,9 @@ struct usage_cpu {
 struct usage_cpu usage_cpu(pid_t pid);
 /* Kibibytes. "VmRSS", "RssAnon", "VmHWM". */
 int64_t usage_memory(pid_t pid, const char *field);
+/* Bytes on their way from a server on this machine to its clients, by the client's port: in the
+ * server's sockets, not acknowledged, and in the client's, not read. */
+enum { USAGE_PORTS = 1 << 16 };
+void usage_queued(uint16_t server_port, uint32_t by_port[USAGE_PORTS]);
 
 #endif
