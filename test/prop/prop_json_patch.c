@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "webhook/json_patch.h"
 
 struct rng {
@@ -105,7 +104,7 @@ int main(void)
 {
     const char *rounds_text = getenv("PROP_ROUNDS"), *seed_text = getenv("PROP_SEED");
     long rounds = rounds_text ? strtol(rounds_text, NULL, 10) : 20000;
-    uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : (uint64_t)clock_mono_us();
+    uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : 1;
     struct rng r = {seed};
     for (long i = 0; i < rounds; i++) {
         if (!round_trip(&r)) {

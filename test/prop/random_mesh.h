@@ -12,7 +12,7 @@ struct rng {
     uint64_t state;
 };
 uint32_t rng_below(struct rng *r, uint32_t n);
-/* From PROP_SEED, or the clock; printed, so that a failure can be run again. */
+/* PROP_SEED; without it always the same, so that what fails is what was changed. Printed. */
 uint64_t rng_seed(const char *test);
 /* From PROP_ROUNDS, or the default. */
 unsigned rng_rounds(unsigned by_default);
