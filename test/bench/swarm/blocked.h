@@ -25,9 +25,8 @@ void blocked_done(struct blocked *b);
 void blocked_open(struct blocked *b, bool known);
 /* Waits until the controller is stuck with each: nothing leaves it any more. */
 void blocked_wait(struct blocked *b);
-/* It still is. Then they read, until they hold what they
- * should; a response of a type was on its way to each at most, and the newest followed. They go
- * away. */
+/* It still is. Then they read, until they hold what they should; a response of a type was on its
+ * way to each at most, and the newest followed. They go away. */
 void blocked_end(struct blocked *b);
 
 #endif
