@@ -16,7 +16,6 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 
 import results
@@ -95,9 +94,8 @@ class Lane(threading.Thread):
 
 
 def new_clusters(lanes):
-    from cluster import TREE, Cluster
-    (TREE / ".cache").mkdir(exist_ok=True)
-    return [Cluster(tempfile.mkdtemp(prefix="cluster-", dir=TREE / ".cache")) for _ in range(lanes)]
+    from cluster import Cluster, new_root
+    return [Cluster(new_root("cluster-")) for _ in range(lanes)]
 
 
 def end_early(*_):

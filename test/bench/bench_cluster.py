@@ -10,14 +10,13 @@ import pathlib
 import random
 import statistics
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test/cluster"))
 import manifests as m  # noqa: E402
 import programs  # noqa: E402
-from cluster import Cluster  # noqa: E402
+from cluster import Cluster, new_root  # noqa: E402
 from figures import say  # noqa: E402
 from kubectl import Kubectl  # noqa: E402
 from mesh import Mesh  # noqa: E402
@@ -120,7 +119,7 @@ def bench_pod(mesh, kubectl):
 def main():
     names = [x for x in sys.argv[1:] if x != "--full"] or ["install", "pod"]
     programs.get()
-    cluster = Cluster(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".cache"))
+    cluster = Cluster(new_root("bench-"))
     try:
         cluster.up()
         kubectl = Kubectl(cluster)

@@ -40,7 +40,7 @@ USUAL = [
     Run("a", "smi", 1000, 10, 0, 40, "rest,endpoint,fresh,floor"),
     Run("a, state of the world", "smi", 100, 10, 0, 4, "endpoint,target,service", SOTW),
     Run("b", "permissive", 100, 1, 0, 4, "service,floor"),
-    Run("b", "permissive", 1000, 1, 0, 4, f"service,{UNREAD},floor", ("--pairs", "12")),
+    Run("b", "permissive", 1000, 1, 0, 4, f"service,{UNREAD},floor", ("--pairs", "6")),
     Run("c", "hot", 10, 10, 10, 6, "endpoint,floor"),
     Run("c", "hot", 91, 10, 100, 6, "endpoint,window,refuse,floor", ("--pairs", "12")),
     Run("c", "hot", 991, 10, 100, 6, "endpoint,floor"),

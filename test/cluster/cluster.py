@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import cgroups
@@ -33,6 +34,13 @@ DOWN_SECONDS = 120
 
 class ClusterError(Exception):
     """What kept a cluster from coming up, or from going; the message is for people."""
+
+
+def new_root(prefix):
+    """A new folder for a cluster, where nobody looks."""
+    cache = TREE / ".cache"
+    cache.mkdir(exist_ok=True)
+    return tempfile.mkdtemp(prefix=prefix, dir=cache)
 
 
 def program_path():

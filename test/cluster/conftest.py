@@ -5,13 +5,12 @@ left running."""
 import os
 import pathlib
 import shutil
-import tempfile
 
 import pytest
 
 import report
 from api import Api
-from cluster import TREE, Cluster
+from cluster import Cluster, new_root
 from kubectl import Kubectl
 from mesh import Mesh
 
@@ -39,8 +38,7 @@ def cluster():
     if os.environ.get("OSM_CLUSTER"):
         yield Cluster(os.environ["OSM_CLUSTER"])
         return
-    (TREE / ".cache").mkdir(exist_ok=True)
-    made = Cluster(tempfile.mkdtemp(prefix="cluster-", dir=TREE / ".cache"))
+    made = Cluster(new_root("cluster-"))
     try:
         made.up()
         yield made
@@ -51,8 +49,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def api():
     """An API server without a node (api.Api), a new one for each file of tests."""
-    (TREE / ".cache").mkdir(exist_ok=True)
-    made = Api(tempfile.mkdtemp(prefix="api-", dir=TREE / ".cache"))
+    made = Api(new_root("api-"))
     made.up()
     try:
         yield made
