@@ -12,11 +12,21 @@ int64_t clock_wall_s(void)
     return t.tv_sec;
 }
 
-int64_t clock_mono_us(void)
+static int64_t microseconds(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t clock_mono_us(void)
+{
+    return microseconds(CLOCK_MONOTONIC);
+}
+
+int64_t clock_cpu_us(void)
+{
+    return microseconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 int64_t clock_mono_ms(void)
@@ -26,9 +36,7 @@ int64_t clock_mono_ms(void)
 
 int64_t clock_boot_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return microseconds(CLOCK_BOOTTIME) / 1000;
 }
 
 void clock_rfc3339(int64_t wall_s, char out[32])

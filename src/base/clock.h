@@ -13,6 +13,8 @@ int64_t clock_wall_s(void);
 /* Milliseconds and microseconds of the monotonic clock. */
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+/* Microseconds of CPU that all threads of the process have used. */
+int64_t clock_cpu_us(void);
 /* Milliseconds since boot, those that the machine slept too. */
 int64_t clock_boot_ms(void);
 /* RFC 3339 in UTC, with seconds: "2026-11-24T02:00:00Z". */

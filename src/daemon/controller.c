@@ -2,7 +2,6 @@
  * the shards of the discovery service have their own. */
 #include "daemon/controller.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +48,6 @@ void controller_update(struct controller *c)
     }
     struct changes changes = {0};
     struct mesh_delta delta;
-    c->quiet_ticks = 0;
     store_take_changes(c->store, &changes);
     controller_count_events(&changes);
     mesh_update(c->mesh, c->store, &changes, &delta);
@@ -79,11 +77,7 @@ static void on_tick(void *arg)
 {
     struct controller *c = arg;
     int64_t now = clock_wall_s();
-    /* Reading and planning need memory that is free afterwards; when things have calmed down it
-     * goes back to the machine. */
-    if (++c->quiet_ticks == 2) {
-        malloc_trim(0);
-    }
+    heap_tick(&c->heap);
     planner_tick(c->planner, now);
     ads_tick(c->ads, now);
     if (c->mode->tick) {

@@ -7,6 +7,7 @@
 #define OSM_DAEMON_CONTROLLER_H
 
 #include "daemon/flags.h"
+#include "daemon/heap.h"
 #include "net/http_server.h"
 #include "net/loop.h"
 #include "source/source.h"
@@ -58,8 +59,8 @@ struct controller {
     struct ads *ads;
     struct loop_timer *tick;
     bool ending;
-    bool writes;     /* holds the lease */
-    int quiet_ticks; /* since something changed */
+    bool writes; /* holds the lease */
+    struct heap heap;
     struct local *local;
     struct cluster *cluster;
 };

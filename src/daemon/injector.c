@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
-#include <malloc.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,7 +72,6 @@ static int start_pages(struct injector *i, struct err *e)
 
 static void on_issued(void *arg, int64_t us)
 {
-    ((struct injector *)arg)->busy = true;
     metric_add(METRIC_CERT_ISSUED_COUNT, 1, NULL);
     metric_observe_us(METRIC_CERT_ISSUED_TIME, us, NULL);
 }
@@ -222,14 +220,7 @@ static void on_tick(void *arg)
     } else if (!i->end) {
         injector_serve(i);
     }
-    /* Hundreds of reviews at once leave holes in the heap; when things have calmed down, their
-     * memory goes back to the machine. */
-    if (i->untidy && !i->busy && mutation_waiting(i->mutation) == 0) {
-        malloc_trim(0);
-        i->untidy = false;
-    }
-    i->untidy |= i->busy;
-    i->busy = false;
+    heap_tick(&i->heap);
 }
 
 /* --- the end --- */

@@ -3,6 +3,7 @@
 #define OSM_DAEMON_INJECTOR_H
 
 #include "daemon/ca.h"
+#include "daemon/heap.h"
 #include "daemon/webhook.h"
 #include "kinds/config.h"
 #include "kube/watch.h"
@@ -38,7 +39,7 @@ struct injector {
     char *marked;   /* the roots that all sidecars were given, as far as we know */
     char *renewing; /* those that they are given now */
     struct loop_timer *tick, *end;
-    bool busy, untidy; /* pods were injected since the last tick; and before it */
+    struct heap heap;
     int64_t end_by;    /* monotonic ms */
     char host[300];    /* of the discovery service */
 };
