@@ -12,7 +12,7 @@
 #include "net/h2_conn.h"
 
 #define GRPC_SCAN_MS 1000      /* how often a shard looks for connections that are overdue */
-#define GRPC_WRITE_BYTES 65536 /* staged for one go */
+#define GRPC_WRITE_BYTES 16384 /* staged for one go: a TLS record */
 
 struct grpc_conn {
     struct grpc_shard *shard;

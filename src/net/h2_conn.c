@@ -187,6 +187,7 @@ static ssize_t on_data_wanted(nghttp2_session *session, int32_t id, uint8_t *dat
     }
     size_t left = c->queue.at[0]->len - c->sent;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    length = length < H2_DATA_BYTES ? length : H2_DATA_BYTES;
     return (ssize_t)(left < length ? left : length);
 }
 

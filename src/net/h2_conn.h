@@ -13,6 +13,8 @@
 struct h2_conn;
 
 #define H2_FRAME_BYTES 20480
+/* A frame of that much data is just one TLS record of 16,384 bytes, which goes by one write. */
+#define H2_DATA_BYTES (16384 - 9)
 
 struct h2_conn_options {
     const struct grpc_service *service; /* outlives the connection */

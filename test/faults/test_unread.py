@@ -10,13 +10,14 @@ import pytest
 from wire import ACK, CDS, Controller, PING, SDS, WINDOW, frame, request
 
 INITIAL_WINDOW_SIZE = 4
+UNSENT, RECORD = 256 << 10, 16384 + 100  # LIMIT_UNSENT_BYTES; what is written at once
 LISTEN = "0A"
 PATIENCE = 240
 
 
 @pytest.fixture(scope="module")
 def controller(tmp_path_factory):
-    c = Controller(tmp_path_factory.mktemp("controller"), more=240)
+    c = Controller(tmp_path_factory.mktemp("controller"), more=2000)
     yield c
     c.stop()
 
@@ -63,12 +64,16 @@ def connections(c):
                for local, _, state, _, _, inode in sockets())
 
 
+def unsent(c, w):
+    """Bytes that the kernel has for a peer, on the controller's side."""
+    return sum(sending for local, remote, _, sending, _, _ in sockets()
+               if (local, remote) == (c.port, w.tls.getsockname()[1]))
+
+
 def unread(c, w):
     """Bytes that have left the controller for a peer, which reads none of them."""
-    port = w.tls.getsockname()[1]
-    return sum(sending if (local, remote) == (c.port, port) else
-               received if (local, remote) == (port, c.port) else 0
-               for local, remote, _, sending, received, _ in sockets())
+    return unsent(c, w) + sum(received for local, remote, _, _, received, _ in sockets()
+                              if (local, remote) == (w.tls.getsockname()[1], c.port))
 
 
 def wait_for(what, seconds=PATIENCE):
@@ -81,6 +86,20 @@ def wait_for(what, seconds=PATIENCE):
 def size_of_answer(c):
     with c.connect() as w:
         return len(ask(w).next_message())
+
+
+def test_the_kernel_holds_little_for_who_does_not_read(controller):
+    """With ordinary sockets and windows, as Envoy's: all of it would fit into them."""
+    large = 1 << 24
+    whole = size_of_answer(controller)
+    w = ask(controller.connect(settings=window_of(large), grant=large))
+    seen = [-1, 0]
+    while seen[-1] < NARROW[0][2] or seen[-1] > seen[-2]:
+        time.sleep(0.5)
+        seen.append(unread(controller, w))
+    assert unsent(controller, w) <= UNSENT + RECORD
+    assert unread(controller, w) < whole / 2
+    w.tls.close()
 
 
 def test_who_takes_no_answer_is_let_go(controller):

@@ -40,13 +40,13 @@ metadata: {{namespace: shop, name: {name}}}
 apiVersion: v1
 kind: Service
 metadata: {{namespace: shop, name: {name}}}
-spec: {{clusterIP: 10.96.0.{n}, selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}
+spec: {{clusterIP: 10.96.{net}.{host}, selector: {{app: {name}}}, ports: [{{name: http, port: 80}}]}}
 ---
 apiVersion: v1
 kind: Pod
 metadata: {{namespace: shop, name: {name}, labels: {{app: {name}, osm-proxy-uuid: {uuid}}}}}
 spec: {{serviceAccountName: {name}, containers: [{{name: app, image: app}}]}}
-status: {{phase: Running, podIP: 10.0.0.{n}, podIPs: [{{ip: 10.0.0.{n}}}]}}
+status: {{phase: Running, podIP: 10.0.{net}.{host}, podIPs: [{{ip: 10.0.{net}.{host}}}]}}
 """
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
@@ -72,7 +72,7 @@ class Controller:
         manifests = folder / "manifests"
         manifests.mkdir()
         names = ["web", "db"] + [f"more-{i}" for i in range(more)]
-        workloads = "".join(WORKLOAD.format(name=name, n=n, uuid=uuid_of(n))
+        workloads = "".join(WORKLOAD.format(name=name, net=n >> 8, host=n & 255, uuid=uuid_of(n))
                             for n, name in enumerate(names, 1))
         (manifests / "mesh.yaml").write_text(MANIFESTS.format(workloads=workloads))
         self.log = open(folder / "log", "w+")
@@ -128,15 +128,15 @@ class Controller:
     def context(self, name, n):
         return self.context_of(self.certificate(name, uri_of(name, n)))
 
-    def connect(self, name="web", settings=b"", context=None, options=()):
-        """options: of the socket, (level, name, value)"""
+    def connect(self, name="web", settings=b"", context=None, options=(), grant=0):
+        """options: of the socket, (level, name, value); grant: more window for the connection"""
         raw = socket.socket()
         for option in options:
             raw.setsockopt(*option)
         raw.settimeout(TIMEOUT)
         raw.connect(("127.0.0.1", self.port))
         context = context or self.contexts[name]
-        return Wire(context.wrap_socket(raw, server_hostname="ads.cluster.local"), settings)
+        return Wire(context.wrap_socket(raw, server_hostname="ads.cluster.local"), settings, grant)
 
     def resident_pages(self):
         return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
@@ -184,12 +184,14 @@ def frame(kind, flags, stream, payload=b""):
 class Wire:
     """A connection that is through its handshake and says just what it is told to."""
 
-    def __init__(self, tls, settings=b""):
+    def __init__(self, tls, settings=b"", grant=0):
         self.tls, self.seen, self.encoder = tls, b"", hpack.Encoder()
         self.encoder.header_table_size = 0
         self.decoder = hpack.Decoder()
         self.body = b""
         self.say(PREFACE + frame(SETTINGS, 0, 0, settings))
+        if grant:
+            self.say(frame(WINDOW, 0, 0, struct.pack(">I", grant)))
 
     def __enter__(self):
         return self

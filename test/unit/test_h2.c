@@ -289,6 +289,29 @@ static void a_message_may_come_in_several_frames(void **state)
     assert_int_equal(p->service.closed, 1);
 }
 
+/* Frame by frame: each is one record of TLS, and none leaves a small one behind. */
+static void a_long_answer_fills_records(void **state)
+{
+    struct peer *p = *state;
+    static char text[40001];
+    memset(text, 'x', sizeof(text) - 1);
+    struct blob *m = grpc_frame(str_of(text));
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    for (struct str rest = blob_str(m); rest.len > 0;) {
+        size_t part = rest.len < 16384 ? rest.len : 16384;
+        put_frame(&p->in, DATA, 0, 1, (struct str){rest.ptr, part});
+        rest = (struct str){rest.ptr + part, rest.len - part};
+    }
+    size_t whole = m->len;
+    blob_unref(m);
+    run(p, true);
+    struct str out = buf_str(&p->out);
+    assert_int_equal(find_frame(out, DATA, 1, 0).payload.len, 16384 - 9);
+    assert_int_equal(find_frame(out, DATA, 1, 1).payload.len, 16384 - 9);
+    assert_int_equal(find_frame(out, DATA, 1, 2).payload.len, whole - 2 * (16384 - 9));
+    assert_null(find_frame(out, DATA, 1, 3).payload.ptr);
+}
+
 static void calls_that_arent_ours_are_refused(void **state)
 {
     struct peer *p = *state;
@@ -827,6 +850,7 @@ int main(void)
         WITH_PEER(messages_are_answered),
         WITH_PEER(input_may_be_cut_anywhere),
         WITH_PEER(a_message_may_come_in_several_frames),
+        WITH_PEER(a_long_answer_fills_records),
         WITH_PEER(calls_that_arent_ours_are_refused),
         WITH_PEER(no_header_is_remembered_for_a_peer_that_would),
         WITH_PEER(a_peer_may_name_a_header_by_its_number),
