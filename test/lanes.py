@@ -25,7 +25,8 @@ sys.path.append(str(HERE / "cluster"))
 
 # Those that take minutes go first, so that no lane is alone for long in the end.
 LONG = ("test_controller", "test_injection", "test_probes", "test_lifecycle", "test_faults",
-        "test_install", "test_samples", "test_workloads", "test_cli", "test_story", "test_splits")
+        "test_swarm", "test_install", "test_samples", "test_workloads", "test_cli", "test_story",
+        "test_splits")
 END_SECONDS = 30
 printing = threading.Lock()
 making = threading.Lock()  # a cluster comes up with images that it makes first
