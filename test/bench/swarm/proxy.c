@@ -4,29 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
 #include "base/hash.h"
-#include "base/limits.h"
 #include "certs.h"
 #include "wire.h"
 #include "xds/resource.h"
 
-enum {
-    DELTA_NODE = 1,
-    DELTA_TYPE = 2,
-    DELTA_SUBSCRIBE = 3,
-    DELTA_UNSUBSCRIBE = 4,
-    DELTA_KNOWN = 5,
-    DELTA_NONCE = 6,
-    DELTA_ERROR = 7,
-};
-enum {
-    SOTW_VERSION = 1,
-    SOTW_NODE = 2,
-    SOTW_NAMES = 3,
-    SOTW_TYPE = 4,
-    SOTW_NONCE = 5,
-    SOTW_ERROR = 6,
-};
 /* Both kinds of responses have these. */
 enum {
     RESPONSE_VERSION = 1,
@@ -106,128 +89,19 @@ static bool take(struct proxy *p, enum xds_type t, const held_vec *fresh, bool w
     return changed;
 }
 
-/* --- requests --- */
-
-static void send_message(struct buf *out, const struct buf *message)
-{
-    uint8_t head[5] = {0};
-    for (int i = 0; i < 4; i++) {
-        head[1 + i] = (uint8_t)(message->len >> (24 - 8 * i));
-    }
-    buf_add(out, head, sizeof(head));
-    buf_adds(out, buf_str(message));
-}
-
-static struct buf *scratch(void)
-{
-    static struct buf b;
-    if (b.max_bytes == 0) {
-        buf_init(&b, LIMIT_ADS_REQUEST_BYTES);
-    }
-    buf_reset(&b);
-    return &b;
-}
-
-static void add_node(const struct proxy *p, struct buf *m, uint32_t number)
-{
-    char node[128];
-    int len = snprintf(node, sizeof(node), "\x0a%c%s", (int)strlen(p->uuid), p->uuid);
-    wire_add(m, number, (struct str){node, (size_t)len});
-}
-
-static void add_error(struct buf *m, uint32_t number)
-{
-    static const char status[] = "\x08\x03\x12\x10refused on trial";
-    wire_add(m, number, (struct str){status, sizeof(status) - 1});
-}
-
-static void add_known(struct buf *m, const held_vec *held)
-{
-    VEC_EACH(*held, h) {
-        char version[17], entry[512];
-        struct str name = refs_name(h->id);
-        resource_version_text(h->hash, version);
-        struct buf b;
-        buf_init(&b, sizeof(entry));
-        wire_add(&b, 1, name);
-        wire_add(&b, 2, str_of(version));
-        wire_add(m, DELTA_KNOWN, buf_str(&b));
-        buf_done(&b);
-    }
-}
-
-struct ask {
-    enum xds_type t;
-    bool first, refused;
-    struct str nonce;
-    const id_vec *add, *remove;
-};
-
-static void add_names(struct buf *m, uint32_t number, const id_vec *ids)
-{
-    for (size_t i = 0; ids && i < ids->len; i++) {
-        wire_add(m, number, refs_name(ids->at[i]));
-    }
-}
-
-static void ask_delta(struct proxy *p, const struct ask *a, struct buf *out)
-{
-    struct buf *m = scratch();
-    struct proxy_type *t = &p->types[a->t];
-    if (a->first && a->t == XDS_CDS) {
-        add_node(p, m, DELTA_NODE);
-    }
-    wire_add(m, DELTA_TYPE, str_of(xds_type_url(a->t)));
-    add_names(m, DELTA_SUBSCRIBE, a->add);
-    add_names(m, DELTA_UNSUBSCRIBE, a->remove);
-    if (a->first) {
-        add_known(m, &t->held);
-    }
-    if (a->nonce.len > 0) {
-        wire_add(m, DELTA_NONCE, a->nonce);
-    }
-    if (a->refused) {
-        add_error(m, DELTA_ERROR);
-    }
-    send_message(out, m);
-}
-
-static void ask_sotw(struct proxy *p, const struct ask *a, struct buf *out)
-{
-    struct buf *m = scratch();
-    struct proxy_type *t = &p->types[a->t];
-    char version[17];
-    resource_version_text(t->version, version);
-    if (t->version) {
-        wire_add(m, SOTW_VERSION, str_of(version));
-    }
-    if (a->first && a->t == XDS_CDS) {
-        add_node(p, m, SOTW_NODE);
-    }
-    if (by_name(a->t)) {
-        add_names(m, SOTW_NAMES, &t->names);
-    }
-    wire_add(m, SOTW_TYPE, str_of(xds_type_url(a->t)));
-    if (a->nonce.len > 0) {
-        wire_add(m, SOTW_NONCE, a->nonce);
-    }
-    if (a->refused) {
-        add_error(m, SOTW_ERROR);
-    }
-    send_message(out, m);
-}
-
-static void ask(struct proxy *p, const struct ask *a, struct buf *out)
-{
-    p->types[a->t].asked = true;
-    if (p->delta) {
-        ask_delta(p, a, out);
-    } else {
-        ask_sotw(p, a, out);
-    }
-}
-
 /* --- what it wants --- */
+
+static void ask(struct proxy *p, struct ask a, struct buf *out)
+{
+    struct proxy_type *t = &p->types[a.t];
+    t->asked = true;
+    a.delta = p->delta;
+    a.uuid = p->uuid;
+    a.version = t->version;
+    a.names = &t->names;
+    a.held = &t->held;
+    ask_write(&a, out);
+}
 
 static void add_refs(const held_vec *held, enum xds_type t, id_vec *out)
 {
@@ -275,7 +149,7 @@ static void follow(struct proxy *p, enum xds_type t, struct buf *out)
     }
     ids_replace(&x->names, &want);
     bool first = !x->asked;
-    ask(p, &(struct ask){.t = t, .first = first, .add = first ? &x->names : &add, .remove = &gone},
+    ask(p, (struct ask){.t = t, .first = first, .add = first ? &x->names : &add, .remove = &gone},
         out);
 }
 
@@ -283,7 +157,7 @@ static void follow(struct proxy *p, enum xds_type t, struct buf *out)
 static void go_on(struct proxy *p, struct buf *out)
 {
     if (p->types[XDS_CDS].answered && !p->types[XDS_LDS].asked && p->missing == 0) {
-        ask(p, &(struct ask){.t = XDS_LDS, .first = true}, out);
+        ask(p, (struct ask){.t = XDS_LDS, .first = true}, out);
     }
 }
 
@@ -304,7 +178,7 @@ void proxy_begin(struct proxy *p, struct buf *out)
             ids_replace(&x->again, &x->names); /* the one version doesn't say what it has */
         }
         if (t == XDS_CDS || x->asked) {
-            ask(p, &(struct ask){.t = t, .first = true, .add = &x->names}, out);
+            ask(p, (struct ask){.t = t, .first = true, .add = &x->names}, out);
         }
     }
     go_on(p, out);
@@ -530,7 +404,7 @@ int proxy_on_response(struct proxy *p, struct str message, struct buf *out, stru
     }
     p->types[t].answered = true;
     VEC_DONE(p->types[t].given_up); /* whatever follows was sent after it was read */
-    ask(p, &(struct ask){.t = t, .nonce = nonce, .refused = p->refuses}, out);
+    ask(p, (struct ask){.t = t, .nonce = nonce, .refused = p->refuses}, out);
     if (!by_name(t)) {
         follow(p, XDS_EDS, out);
         follow(p, XDS_SDS, out);
