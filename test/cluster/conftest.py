@@ -8,11 +8,12 @@ import shutil
 
 import pytest
 
+import manifests as m
 import report
 from api import Api
 from cluster import Cluster, new_root
 from kubectl import Kubectl
-from mesh import Mesh
+from mesh import Caller, Mesh
 
 NEEDED = ("openssl", "nsenter", "unshare", "ip", "iptables")
 
@@ -105,6 +106,20 @@ def joined(mesh, new_namespace):
         new_namespace(name)
         mesh.join(name, *more)
         return name
+    return make
+
+
+@pytest.fixture(scope="module")
+def new_shop(kubectl, joined):
+    """Makes a client, and httpbin with an account of its own, in two namespaces of the mesh; the client."""
+    def make(clients, shop):
+        joined(clients)
+        joined(shop)
+        kubectl.apply(m.account("client"), m.client(serviceAccountName="client"), namespace=clients)
+        kubectl.apply(m.account("httpbin"), *m.httpbin(account="httpbin"), namespace=shop)
+        kubectl.ready(clients, "pod/client")
+        kubectl.ready(shop, "deployment/httpbin")
+        return Caller(kubectl, clients, "client")
     return make
 
 

@@ -15,16 +15,9 @@ LINE = "---------------------------------------------\n"
 
 
 @pytest.fixture
-def shop(kubectl, joined):
-    """A client, and httpbin with an account of its own, in two namespaces; the pod of httpbin."""
-    joined("cli-client")
-    joined("cli-shop")
-    kubectl.apply(m.account("client"), m.client(serviceAccountName="client"),
-                  namespace="cli-client")
-    kubectl.apply(m.account("httpbin"), *m.httpbin(account="httpbin"), namespace="cli-shop")
-    kubectl.ready("cli-client", "pod/client")
-    kubectl.ready("cli-shop", "deployment/httpbin")
-    Caller(kubectl, "cli-client", "client").gets("http://httpbin.cli-shop/get", 200)
+def shop(kubectl, new_shop):
+    """A shop that is called; the pod of httpbin."""
+    new_shop("cli-client", "cli-shop").gets("http://httpbin.cli-shop/get", 200)
     return kubectl.items("-n", "cli-shop", "pods", "-l", "app=httpbin")[0]["metadata"]["name"]
 
 

@@ -13,16 +13,8 @@ GROUP = {"kind": "HTTPRouteGroup", "name": "routes"}
 
 
 @pytest.fixture(scope="module")
-def shop(kubectl, joined):
-    """A client, and httpbin with an account of its own, in two namespaces."""
-    joined("shop-client")
-    joined("shop")
-    kubectl.apply(m.account("client"), m.client(serviceAccountName="client"),
-                  namespace="shop-client")
-    kubectl.apply(m.account("httpbin"), *m.httpbin(account="httpbin"), namespace="shop")
-    kubectl.ready("shop-client", "pod/client")
-    kubectl.ready("shop", "deployment/httpbin")
-    return Caller(kubectl, "shop-client", "client")
+def shop(new_shop):
+    return new_shop("shop-client", "shop")
 
 
 def test_permissive_mode_allows_all_in_the_mesh(shop, kubectl, new_namespace):
