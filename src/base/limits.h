@@ -54,9 +54,9 @@
  * window; then the connection ends, so that nobody makes us hold messages by not reading them. The
  * largest have a few MB, and Envoy takes such a one in a second. */
 #define LIMIT_SEND_MS 30000
-/* What the kernel takes of a message beyond what is on its way to the peer. It is memory of ours, up to
- * 4 MB a connection without this limit (tcp_wmem), when all proxies ask for all at once. Half of it
- * costs CPU, as the socket is written to more often; twice as much saves none. */
+/* What the kernel takes of a message beyond what is on its way to the peer. It is memory of ours,
+ * up to 4 MB a connection without this limit (tcp_wmem), when all proxies ask for all at once. Half
+ * of it costs CPU, as the socket is written to more often; twice as much saves none. */
 #define LIMIT_UNSENT_BYTES (256 << 10)
 /* How long, and how much of, a peer's last words are listened to after a connection's end was said:
  * what is under way then is a round trip's worth. */

@@ -40,8 +40,8 @@ struct injector {
     char *renewing; /* those that they are given now */
     struct loop_timer *tick, *end;
     struct heap heap;
-    int64_t end_by;    /* monotonic ms */
-    char host[300];    /* of the discovery service */
+    int64_t end_by; /* monotonic ms */
+    char host[300]; /* of the discovery service */
 };
 
 /* What it follows in the cluster: namespaces of the mesh and the MeshConfig. injector_serve is
