@@ -58,8 +58,8 @@ FULL = [
     Run("b", "permissive", 10, 10, 0, 6, f"{CHANGES},{TIME},floor"),
     Run("b", "permissive", 100, 1, 0, 6, f"rest,{CHANGES},fresh,{TIME},floor"),
     Run("b", "permissive", 500, 1, 0, 4, "rest,endpoint,service,config,fresh,floor"),
-    Run("b", "permissive", 1000, 1, 0, 4, f"rest,{CHANGES},{UNREAD},known,fresh,{TIME},floor",
-        ("--pairs", "40")),
+    Run("b", "permissive", 1000, 1, 0, 4,
+        f"rest,{CHANGES},{UNREAD},known,rest,fresh,{TIME},floor", ("--pairs", "40")),
     Run("b, 10 pods a service", "permissive", 100, 10, 0, 4, f"rest,{CHANGES},fresh,{TIME},floor"),
     Run("b, 100 pods a service", "permissive", 100, 100, 0, 4, "rest,endpoint,service,floor"),
     Run("c", "hot", 10, 10, 10, 10, f"rest,{CHANGES},{TIME},floor"),
@@ -188,6 +188,8 @@ def rows_of_size(f):
     b = f.of("start", "b", 1000)
     yield ("permissive, 1,000 services and proxies: resident",
            show(max((r["rss_kib"] * 1.024 / 1000 for r in b), default=None), " MB"), "150 MB")
+    yield ("    the same at rest, after all came back with what they knew",
+           show(scaled(rested(f, "reconnect_known", "b", 1000), 1.024 / 1000), " MB"), "150 MB")
     yield ("    all connect at once: CPU", show(scaled(last(b[:1], "cpu_ms"), 0.001), " s", 2),
            "4 s")
     yield ("    the floor of that: the same bytes",
@@ -220,6 +222,13 @@ BESIDE_WHAT = {"beside_slow": ("b", "100 of 1,000 read nothing"),
 
 
 UNREAD_WHAT = {"unread": "read nothing", "unread_no_window": "grant no window"}
+
+
+def rested(f, what, workload, n):
+    """Resident at rest right after the last such step."""
+    rows = [r for r in f.records if r["workload"] == workload and r["proxies"] == n]
+    return last([after for before, after in zip(rows, rows[1:])
+                 if before["what"] == what and after["what"] == "rest"], "rss_kib")
 
 
 def churned(f, n):

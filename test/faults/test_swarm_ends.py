@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from swarm import CONTROLLER, SMALL, SWARM, swarm, verified, wrapped
 
 
@@ -27,6 +29,15 @@ wait $!
     assert out.returncode == 1
     assert verified(out)["failures"] == 1
     assert "status 66" in out.stderr and "WARNING: data race" in out.stderr
+
+
+@pytest.mark.parametrize("option,words", [
+    (("--steps", "endpoint,endpont"), '--steps: there is no step "endpont"'),
+    (("--delta", "2"), '--delta: expected a share from 0 to 1, found "2"'),
+    (("--services", "0"), '--services: expected a whole number from 1 to 100000, found "0"')])
+def test_what_it_is_asked_is_checked_before_it_begins(option, words):
+    out = swarm(*SMALL, *option)
+    assert out.returncode in (1, 2) and out.stdout == "" and words in out.stderr
 
 
 def limit_descriptors(soft, hard):

@@ -166,17 +166,17 @@ static void change(struct run *r, const struct kind *k, struct buf *text, bool a
     run_end_change(r, k->name, &m, hear, alone, -1);
 }
 
-bool step_changes(struct run *r, const char *step)
+void step_change(struct run *r, const char *step)
 {
     const struct kind *k = find_kind(step);
+    ASSERT(k);
     struct buf b;
     buf_init(&b, 64u << 20);
-    for (int i = 0; k && r->failures == 0 && i < r->o.rounds; i++) {
+    for (int i = 0; r->failures == 0 && i < r->o.rounds; i++) {
         buf_reset(&b);
         change(r, k, &b, i % 2 == 1 && strcmp(step, "endpoint") == 0);
     }
     buf_done(&b);
-    return k;
 }
 
 /* --- pods come and go --- */
@@ -267,16 +267,16 @@ static int replace_some(struct run *r, int count, int size, const char *what)
 }
 
 /* Memory when all is calm: the controller gives back what it needed in between. */
-void step_rest(struct run *r, const char *what)
+void step_rest(struct run *r, const char *step)
 {
     fleet_idle(&r->fleet, CALM_MS);
-    run_say_head(r, what);
+    run_say_head(r, step);
     run_say_memory(r);
     run_say_end();
 }
 
 /* An hour's churn in short, a third at a time. */
-void step_churn(struct run *r)
+void step_churn(struct run *r, const char *step)
 {
     int count = r->o.churn ? r->o.churn : r->fleet.n * 6 / 10;
     for (int third = 0; r->failures == 0 && third < 3; third++) {
@@ -285,7 +285,7 @@ void step_churn(struct run *r)
 }
 
 /* Of the pods that somebody may call: others hear of a new endpoint. */
-void step_workload(struct run *r)
+void step_workload(struct run *r, const char *step)
 {
     const struct world *w = &r->o.world;
     int size = w->policy == WORLD_HOT ? world_pods(w, 0) : r->fleet.n;

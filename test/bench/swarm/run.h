@@ -9,10 +9,10 @@
 
 struct options {
     struct world world;
-    const char *controller, *steps;
+    const char *controller;
     int shards, rounds, bad, pairs, churn, patience_s;
     double delta;
-    bool resume, keep;
+    bool moves_clock, resume, keep;
 };
 
 /* What the last change of a kind sent, for the floor to send again. */

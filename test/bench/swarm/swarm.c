@@ -1,6 +1,5 @@
 /* Measures the controller with many simulated proxies and writes a line of JSON for each figure.
- * See usage below; test/bench/scale.py runs it and makes tables of what it says. */
-#include <getopt.h>
+ * See the help below; test/bench/scale.py runs it and makes tables of what it says. */
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,76 +7,217 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/command.h"
 #include "steps.h"
 
 /* Besides the connections: listeners, inotify, files that are being read. */
 enum { SPARE_DESCRIPTORS = 128 };
 
-static const char usage[] =
-    "usage: swarm --controller PROGRAM [options]\n"
-    "\n"
-    "  --policy smi|permissive|hot   who may call whom (smi)\n"
-    "  --services N                  (100)\n"
-    "  --pods N                      of each service, each with a proxy (10)\n"
-    "  --hot N                       pods of service 0 (0: as the others)\n"
-    "  --shards N                    threads of the controller and of the floor (2)\n"
-    "  --delta X                     share of proxies that speak the delta protocol (1)\n"
-    "  --resume                      proxies resume their TLS sessions\n"
-    "  --rounds N                    of each change (10)\n"
-    "  --steps A,B,...               what to do, in this order, after all have connected:\n"
-    "                                endpoint weight target config service workload tenth\n"
-    "                                certificate root known fresh (all reconnect)\n"
-    "                                slow window refuse drop (an endpoint by turns without and\n"
-    "                                beside proxies that read nothing, grant no window, refuse\n"
-    "                                all, hang up) unread unread_window (changes while some read\n"
-    "                                nothing, grant no window; not of smi) churn\n"
-    "                                rest floor (the last: all disconnect)\n"
-    "  --bad N                       proxies that are slow, refuse, hang up (100); those that\n"
-    "                                read nothing need a world of 200 services\n"
-    "  --pairs N                     rounds without and beside them (20)\n"
-    "  --churn N                     pods replaced in that step (60% of all)\n"
-    "  --patience S                  how long a thing may take until it counts as failed (90)\n"
-    "  --keep                        leave the folder with manifests and log\n";
+/* --- steps --- */
 
-static bool step(struct run *r, const char *name)
+static void reconnect(struct run *r, const char *step)
 {
-    if (strcmp(name, "known") == 0 || strcmp(name, "fresh") == 0) {
-        step_reconnect(r, name[0] == 'k');
-    } else if (strcmp(name, "slow") == 0) {
-        step_beside_blocked(r, "beside_slow", LINK_LEAVES);
-    } else if (strcmp(name, "window") == 0) {
-        step_beside_blocked(r, "beside_no_window", LINK_NO_WINDOW);
-    } else if (strcmp(name, "unread") == 0) {
-        step_unread(r, "unread", LINK_LEAVES);
-    } else if (strcmp(name, "unread_window") == 0) {
-        step_unread(r, "unread_no_window", LINK_NO_WINDOW);
-    } else if (strcmp(name, "refuse") == 0) {
-        step_beside(r, "beside_refusing", BAD_REFUSES);
-    } else if (strcmp(name, "drop") == 0) {
-        step_beside(r, "beside_dropping", BAD_DROPS);
-    } else if (strcmp(name, "certificate") == 0) {
-        step_certificate(r);
-    } else if (strcmp(name, "root") == 0) {
-        step_root(r);
-    } else if (strcmp(name, "churn") == 0) {
-        step_churn(r);
-    } else if (strcmp(name, "workload") == 0) {
-        step_workload(r);
-    } else if (strcmp(name, "rest") == 0) {
-        step_rest(r, "rest");
-    } else if (strcmp(name, "floor") == 0) {
-        step_floor(r);
-    } else {
-        return step_changes(r, name);
-    }
-    return true;
+    step_reconnect(r, strcmp(step, "known") == 0);
 }
+
+static void beside_slow(struct run *r, const char *step)
+{
+    step_beside_blocked(r, "beside_slow", LINK_LEAVES);
+}
+
+static void beside_no_window(struct run *r, const char *step)
+{
+    step_beside_blocked(r, "beside_no_window", LINK_NO_WINDOW);
+}
+
+static void unread(struct run *r, const char *step)
+{
+    step_unread(r, "unread", LINK_LEAVES);
+}
+
+static void unread_no_window(struct run *r, const char *step)
+{
+    step_unread(r, "unread_no_window", LINK_NO_WINDOW);
+}
+
+static void beside_refusing(struct run *r, const char *step)
+{
+    step_beside(r, "beside_refusing", BAD_REFUSES);
+}
+
+static void beside_dropping(struct run *r, const char *step)
+{
+    step_beside(r, "beside_dropping", BAD_DROPS);
+}
+
+static const struct step {
+    const char *name;
+    void (*run)(struct run *r, const char *step);
+} steps[] = {
+    {"endpoint", step_change},
+    {"weight", step_change},
+    {"target", step_change},
+    {"config", step_change},
+    {"service", step_change},
+    {"tenth", step_change},
+    {"workload", step_workload},
+    {"certificate", step_certificate},
+    {"root", step_root},
+    {"known", reconnect},
+    {"fresh", reconnect},
+    {"slow", beside_slow},
+    {"window", beside_no_window},
+    {"refuse", beside_refusing},
+    {"drop", beside_dropping},
+    {"unread", unread},
+    {"unread_window", unread_no_window},
+    {"churn", step_churn},
+    {"rest", step_rest},
+    {"floor", step_floor},
+};
+
+static const char help[] =
+    "Runs a world of services, each pod with a simulated Envoy, beside a controller, and writes a "
+    "line\n"
+    "of JSON for each figure. All proxies connect, then come the steps, in their order:\n"
+    "  endpoint weight target config    a change of one thing, --rounds times\n"
+    "  service workload tenth           the same: a new service, a pod in place of another, the\n"
+    "                                   endpoints of a tenth of the services\n"
+    "  certificate root                 one comes to its end, the other is replaced (the clock "
+    "moves)\n"
+    "  known fresh                      all reconnect, and say what they have, or have nothing\n"
+    "  slow window refuse drop          an endpoint changes, by turns without and beside --bad\n"
+    "                                   proxies that read nothing, grant no window, refuse all, "
+    "hang\n"
+    "                                   up, --pairs times\n"
+    "  unread unread_window             changes while some read nothing, grant no window\n"
+    "  churn                            --churn pods are replaced\n"
+    "  rest                             memory when all is calm\n"
+    "  floor                            what bare TLS costs; the last, all disconnect\n"
+    "\n"
+    "Those that read nothing need a world of 200 services that all may call.";
+
+/* --- options --- */
+
+static const char *controller, *policy = "smi";
+static int64_t services = 100, pods = 10, hot, shards = 2, rounds = 10, bad = 100, pairs = 20,
+               churn, patience = 90;
+static const char *delta = "1";
+static bool resume, keep;
+static struct texts wanted;
+
+enum { MANY = 100000 };
+static const struct flag flags[] = {
+    {"controller", 0, FLAG_STRING, "PROGRAM", "the osm-controller to measure", &controller,
+     .required = true},
+    {"policy", 0, FLAG_STRING, "smi|permissive|hot", "who may call whom", &policy},
+    {"services", 0, FLAG_NUMBER, "N", "in the world", &services, .min = 1, .max = MANY},
+    {"pods", 0, FLAG_NUMBER, "N", "of each service, each with a proxy", &pods, .min = 1,
+     .max = MANY},
+    {"hot", 0, FLAG_NUMBER, "N", "pods of the first service; 0: as the others", &hot, .max = MANY},
+    {"shards", 0, FLAG_NUMBER, "N", "threads of the controller and of the floor", &shards, .min = 1,
+     .max = 64},
+    {"delta", 0, FLAG_STRING, "SHARE", "of the proxies, which speak the delta protocol", &delta},
+    {"resume", 0, FLAG_BOOL, NULL, "proxies resume their TLS sessions", &resume},
+    {"steps", 0, FLAG_LIST, "STEP,...", "what to do once all are connected", &wanted},
+    {"rounds", 0, FLAG_NUMBER, "N", "of each change", &rounds, .min = 1, .max = MANY},
+    {"bad", 0, FLAG_NUMBER, "N", "proxies that are slow, refuse, hang up", &bad, .min = 1,
+     .max = MANY},
+    {"pairs", 0, FLAG_NUMBER, "N", "rounds without and beside them", &pairs, .min = 1, .max = MANY},
+    {"churn", 0, FLAG_NUMBER, "N", "pods to be replaced; 0: 60% of all", &churn, .max = MANY},
+    {"patience", 0, FLAG_SECONDS, "SECONDS", "until what doesn't come counts as failed", &patience},
+    {"keep", 0, FLAG_BOOL, NULL, "leave the folder with manifests and log", &keep},
+    {0},
+};
+
+static const struct step *find_step(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(steps); i++) {
+        if (strcmp(name, steps[i].name) == 0) {
+            return &steps[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_wanted(const char *step)
+{
+    for (size_t i = 0; i < wanted.len; i++) {
+        if (strcmp(wanted.at[i], step) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_steps(struct err *e)
+{
+    for (size_t i = 0; i < wanted.len; i++) {
+        if (!find_step(wanted.at[i])) {
+            return err_set(e, "--steps: there is no step \"%s\"; see swarm --help", wanted.at[i]);
+        }
+    }
+    return 0;
+}
+
+static int parse_share(const char *text, double *ret, struct err *e)
+{
+    char *end;
+    *ret = strtod(text, &end);
+    return *end || end == text || !(*ret >= 0 && *ret <= 1)
+               ? err_set(e, "--delta: expected a share from 0 to 1, found \"%s\"", text)
+               : 0;
+}
+
+static int take_options(struct options *o, struct err *e)
+{
+    enum world_policy p = strcmp(policy, "hot") == 0          ? WORLD_HOT
+                          : strcmp(policy, "permissive") == 0 ? WORLD_PERMISSIVE
+                                                              : WORLD_SMI;
+    *o = (struct options){.world = {.services = (int)services,
+                                    .per_service = (int)pods,
+                                    .hot_pods = (int)hot,
+                                    .policy = p},
+                          .controller = controller,
+                          .shards = (int)shards,
+                          .rounds = (int)rounds,
+                          .bad = (int)bad,
+                          .pairs = (int)pairs,
+                          .churn = (int)churn,
+                          .patience_s = (int)patience,
+                          .moves_clock = is_wanted("certificate") || is_wanted("root"),
+                          .resume = resume,
+                          .keep = keep};
+    return check_steps(e) < 0 ? -1 : parse_share(delta, &o->delta, e);
+}
+
+/* A connection each, here and in the controller, which inherits the limit. */
+static int raise_descriptors(const struct world *w, struct err *e)
+{
+    struct rlimit limit;
+    rlim_t need = (rlim_t)world_proxies(w) + SPARE_DESCRIPTORS;
+    ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_cur >= need) {
+        return 0;
+    }
+    limit.rlim_cur = need;
+    if (need <= limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        return 0;
+    }
+    return err_set(
+        e,
+        "%d proxies need %llu descriptors in a process, the hard limit is %llu: raise it "
+        "(ulimit -Hn), or take fewer --services or --pods",
+        world_proxies(w), (unsigned long long)need, (unsigned long long)limit.rlim_max);
+}
+
+/* --- the run --- */
 
 static void begin(struct run *r)
 {
     world_init(&r->o.world);
     controlled_prepare(&r->controlled, &r->o.world);
-    r->controlled.moves_clock = strstr(r->o.steps, "certificate") || strstr(r->o.steps, "root");
+    r->controlled.moves_clock = r->o.moves_clock;
     AUTO(free) char *ca = controlled_ca_file(&r->controlled);
     certs_open(ca);
     r->oracle = oracle_new(certs_issuer());
@@ -126,121 +266,30 @@ static int end(struct run *r)
         fprintf(stderr, "kept: %s\n", r->controlled.folder);
     }
     controlled_done(&r->controlled, r->o.keep);
-    return r->failures > 0 || proxy_counts.wrong > 0;
+    return r->failures > 0 || proxy_counts.wrong > 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static bool set_policy(struct options *o, const char *name)
-{
-    static const char *const names[] = {"smi", "permissive", "hot"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            o->world.policy = (enum world_policy)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool set_option(struct options *o, int option)
-{
-    int *const numbers[] = {['s'] = &o->world.services, ['p'] = &o->world.per_service,
-                            ['h'] = &o->world.hot_pods, ['S'] = &o->shards,
-                            ['r'] = &o->rounds,         ['b'] = &o->bad,
-                            ['i'] = &o->pairs,          ['n'] = &o->churn,
-                            ['w'] = &o->patience_s};
-    switch (option) {
-    case 'c':
-        o->controller = optarg;
-        return true;
-    case 'y':
-        return set_policy(o, optarg);
-    case 'd':
-        o->delta = atof(optarg);
-        return true;
-    case 't':
-        o->steps = optarg;
-        return true;
-    case 'R':
-        o->resume = true;
-        return true;
-    case 'k':
-        o->keep = true;
-        return true;
-    case '?':
-        return false;
-    default:
-        *numbers[option] = atoi(optarg);
-        return *numbers[option] >= 0;
-    }
-}
-
-static bool parse(int argc, char **argv, struct options *o)
-{
-    static const struct option longs[] = {{"controller", 1, NULL, 'c'}, {"policy", 1, NULL, 'y'},
-                                          {"services", 1, NULL, 's'},   {"pods", 1, NULL, 'p'},
-                                          {"hot", 1, NULL, 'h'},        {"shards", 1, NULL, 'S'},
-                                          {"rounds", 1, NULL, 'r'},     {"bad", 1, NULL, 'b'},
-                                          {"pairs", 1, NULL, 'i'},      {"churn", 1, NULL, 'n'},
-                                          {"patience", 1, NULL, 'w'},   {"delta", 1, NULL, 'd'},
-                                          {"steps", 1, NULL, 't'},      {"resume", 0, NULL, 'R'},
-                                          {"keep", 0, NULL, 'k'},       {0}};
-    *o = (struct options){.world = {.services = 100, .per_service = 10},
-                          .steps = "",
-                          .shards = 2,
-                          .rounds = 10,
-                          .bad = 100,
-                          .pairs = 20,
-                          .patience_s = 90,
-                          .delta = 1};
-    int option;
-    bool ok = true;
-    while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        ok = ok && set_option(o, option);
-    }
-    return ok && o->controller && optind == argc && o->world.services > 0;
-}
-
-/* A connection each, here and in the controller, which inherits the limit. */
-static bool raise_descriptors(const struct world *w)
-{
-    struct rlimit limit;
-    rlim_t need = (rlim_t)world_proxies(w) + SPARE_DESCRIPTORS;
-    ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    if (limit.rlim_cur >= need) {
-        return true;
-    }
-    limit.rlim_cur = need;
-    if (need <= limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        return true;
-    }
-    fprintf(
-        stderr,
-        "error: %d proxies need %llu descriptors in a process, the hard limit is %llu: raise it "
-        "(ulimit -Hn), or take fewer --services or --pods\n",
-        world_proxies(w), (unsigned long long)need, (unsigned long long)limit.rlim_max);
-    return false;
-}
-
-int main(int argc, char **argv)
+static int run(const struct args *args, struct err *e)
 {
     struct run r = {0};
-    if (!parse(argc, argv, &r.o)) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    if (!raise_descriptors(&r.o.world)) {
-        return 1;
+    if (take_options(&r.o, e) < 0 || raise_descriptors(&r.o.world, e) < 0) {
+        return -1;
     }
     signal(SIGPIPE, SIG_IGN);
     begin(&r);
     step_start(&r);
-    AUTO(free) char *steps = mem_strdup(r.o.steps);
-    char *rest = steps, *name;
-    while (r.failures == 0 && proxy_counts.wrong == 0 && (name = strsep(&rest, ","))) {
-        if (*name && !step(&r, name)) {
-            fprintf(stderr, "error: --steps: there is no step \"%s\"\n", name);
-            r.failures++;
-        }
+    for (size_t i = 0; i < wanted.len && r.failures == 0 && proxy_counts.wrong == 0; i++) {
+        find_step(wanted.at[i])->run(&r, wanted.at[i]);
     }
     return end(&r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct command swarm = {.name = "swarm",
+                                         .summary = "Many simulated proxies",
+                                         .help = help,
+                                         .flags = flags,
+                                         .run = run};
+    return command_run(&swarm, argc, argv);
 }
