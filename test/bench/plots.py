@@ -1,6 +1,9 @@
 """Pictures of cost against size, as PNG and SVG."""
 
 COLOURS = {"a": "#1f77b4", "b": "#2ca02c", "c": "#d62728", "floor": "#7f7f7f"}
+MANY = 5            # lines: a legend of more stands beside them
+HUES = 10           # until colours begin again
+LABEL_POINTS = 9.5  # a line's last value needs so much height
 
 
 class Picture:
@@ -10,7 +13,7 @@ class Picture:
         import matplotlib
         matplotlib.use("Agg")
         import matplotlib.pyplot as plt
-        self.plt, self.out, self.name, self.drawn = plt, out, name, 0
+        self.plt, self.out, self.name, self.drawn, self.last = plt, out, name, 0, []
         self.figure, self.axes = plt.subplots(figsize=(8, 5))
         self.axes.set_title(title)
         self.axes.set_xlabel(size)
@@ -21,11 +24,22 @@ class Picture:
         points = sorted((x, y) for x, y in points.items() if y)
         if not points:
             return
+        style = style if self.drawn < HUES else "--"
         self.drawn += 1
-        self.axes.plot(*zip(*points), style, marker="o", markersize=4, label=label, color=colour)
-        x, y = points[-1]
-        self.axes.annotate(f"{y:,.3g}", (x, y), textcoords="offset points", xytext=(6, -3),
-                           fontsize=8)
+        drawn, = self.axes.plot(*zip(*points), style, marker="o", markersize=4, label=label,
+                                color=colour)
+        self.last.append((*points[-1], drawn.get_color()))
+
+    def write_last_values(self):
+        """Each beside its line's end, or as far above it as the one below needs."""
+        to_points = 72 / self.figure.dpi
+        free = 0
+        for x, y, colour in sorted(self.last, key=lambda last: last[1]):
+            at = self.axes.transData.transform((x, y))[1] * to_points
+            up = max(at, free)
+            free = up + LABEL_POINTS
+            self.axes.annotate(f"{y:,.3g}", (x, y), textcoords="offset points",
+                               xytext=(6, up - at - 3), fontsize=8, color=colour)
 
     def reach(self, value, label):
         """What is to be reached, at any size."""
@@ -51,7 +65,12 @@ class Picture:
             axis.set_minor_formatter(NullFormatter())
         a.grid(True, which="major", alpha=0.4)
         a.grid(True, which="minor", alpha=0.1)
-        a.legend(fontsize=9)
+        if self.drawn > MANY:
+            self.figure.set_size_inches(10.5, 5)
+            a.legend(fontsize=9, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        else:
+            a.legend(fontsize=9)
         self.figure.tight_layout()
+        self.write_last_values()
         for kind in ("png", "svg"):
             self.figure.savefig(self.out / f"{self.name}.{kind}", dpi=120)
