@@ -49,7 +49,7 @@ FULL = [
     Run("a", "smi", 10, 10, 0, 10, f"rest,{CHANGES},known,fresh,{CHURN},{TIME},floor"),
     Run("a", "smi", 100, 10, 0, 10, f"rest,{CHANGES},known,fresh,{CHURN},{TIME},floor"),
     Run("a", "smi", 500, 10, 0, 40, "rest,endpoint,fresh,floor"),
-    Run("a", "smi", 1000, 10, 0, 40, "rest,endpoint,fresh,known,floor"),
+    Run("a", "smi", 1000, 10, 0, 40, "rest,endpoint,fresh,known,rest,floor"),
     Run("a, all changes", "smi", 1000, 10, 0, 4, f"{CHANGES},{CHURN},{TIME},floor"),
     Run("a, sessions resumed", "smi", 1000, 10, 0, 2, "fresh,known,floor", ("--resume",)),
     Run("a, state of the world", "smi", 10, 10, 0, 6, f"{CHANGES},known,fresh,{TIME},floor", SOTW),
@@ -178,6 +178,9 @@ def rows_of_size(f):
     rest = last(f.of("rest", "a", n), "rss_kib")
     yield (f"resident for each of {n:,} proxies, everything counted",
            show(scaled(rest, 1.024 / n), " KB"), "48 KB")
+    rests = f.of("rest", "a", n, "seconds")
+    yield ("    CPU a second at rest",
+           show(rests[-1]["cpu_ms"] / rests[-1]["seconds"] if rests else None, " ms"), "")
     fresh = f.of("reconnect_fresh", "a", n)
     yield (f"{n:,} proxies connect at once: the last has everything",
            show(scaled(last(fresh, "max_ms"), 0.001), " s"), "15 s")

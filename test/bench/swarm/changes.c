@@ -266,11 +266,15 @@ static int replace_some(struct run *r, int count, int size, const char *what)
     return others;
 }
 
-/* Memory when all is calm: the controller gives back what it needed in between. */
+/* Memory when all is calm, once the controller has given back what it needed in between, and what
+ * it takes to keep all connected. */
 void step_rest(struct run *r, const char *step)
 {
+    struct mark m = run_mark(r);
     fleet_idle(&r->fleet, CALM_MS);
     run_say_head(r, step);
+    run_say("seconds", CALM_MS / 1000.0);
+    run_say_since(r, &m);
     run_say_memory(r);
     run_say_end();
 }
