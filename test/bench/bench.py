@@ -301,7 +301,7 @@ def write(args, on, groups):
     lines = [figures.machine_line(on)]
     for g in groups:
         lines += ["", f"{g['group']} ({g['seconds']} s)" + (", failed" if g["error"] else "")]
-        lines += [f"{r['what']:<74} {r['value']:>16}  {r['to_reach']}".rstrip()
+        lines += [figures.line(r["shown"], r["value"], r["to_reach"])
                   for r in g["figures"]]
     (args.out / "bench.txt").write_text("\n".join(lines) + "\n")
 

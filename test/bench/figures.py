@@ -13,16 +13,33 @@ def record(name, value, limit=""):
     """"11.2 s" is the number 11.2 and the unit "s"; what is no number stays text."""
     found = re.fullmatch(r"(-?[\d,]*\.?\d+)\s?([^\d].*)?", value.strip())
     number = float(found[1].replace(",", "")) if found else None
-    return {"what": name.strip(), "value": value.strip(), "number": number,
+    return {"what": name, "value": value.strip(), "number": number,
             "unit": (found[2] or "") if found else "", "to_reach": limit}
 
 
+WIDTH = 84
+said = ""  # the last name that wasn't indented: what stands below belongs to it
+
+
+def whole(name):
+    """A name for machines, who read no indentation."""
+    global said
+    if not name.startswith(" "):
+        said = name
+        return name
+    return f"{said}: {name.strip()}"
+
+
+def line(name, value, limit=""):
+    return f"{name:<{WIDTH}} {value:>18}  {limit}".rstrip()
+
+
 def say(name, value, limit=""):
-    print(f"{name:<74} {value:>16}  {limit}".rstrip(), flush=True)
+    print(line(name, value, limit), flush=True)
     file = os.environ.get("OSM_BENCH_FIGURES")
     if file:
         with open(file, "a") as f:
-            f.write(json.dumps(record(name, value, limit)) + "\n")
+            f.write(json.dumps(record(whole(name), value, limit) | {"shown": name}) + "\n")
 
 
 def machine():

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from figures import machine, machine_line, say
+from figures import line, machine, machine_line, say
 from plots import COLOURS, Picture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ BESIDE = "window,refuse,drop"
 UNREAD = "rest,unread,unread_window,slow"
 # What is resident after the last one is compared with what was right before. By then every pod was
 # replaced, so that the folder of manifests doesn't grow any more.
-CHURN = "churn,churn,rest,churn,rest"
+CHURN = "rest,churn,churn,rest,churn,rest"
 # hot: pods of the hot service; more: further options of the swarm.
 Run = collections.namedtuple("Run", "name policy services pods hot rounds steps more",
                              defaults=((),))
@@ -55,7 +55,7 @@ FULL = [
     Run("a, state of the world", "smi", 10, 10, 0, 6, f"{CHANGES},known,fresh,{TIME},floor", SOTW),
     Run("a, state of the world", "smi", 100, 10, 0, 6, f"{CHANGES},known,fresh,{TIME},floor", SOTW),
     Run("a, state of the world", "smi", 1000, 10, 0, 4, f"{CHANGES},known,floor", SOTW),
-    Run("b", "permissive", 10, 10, 0, 6, f"{CHANGES},{TIME},floor"),
+    Run("b, 10 pods a service", "permissive", 10, 10, 0, 6, f"{CHANGES},{TIME},floor"),
     Run("b", "permissive", 100, 1, 0, 6, f"rest,{CHANGES},fresh,{TIME},floor"),
     Run("b", "permissive", 500, 1, 0, 4, "rest,endpoint,service,config,fresh,floor"),
     Run("b", "permissive", 1000, 1, 0, 4,
@@ -193,8 +193,14 @@ def rows_of_size(f):
            show(max((r["rss_kib"] * 1.024 / 1000 for r in b), default=None), " MB"), "150 MB")
     yield ("    the same at rest, after all came back with what they knew",
            show(scaled(rested(f, "reconnect_known", "b", 1000), 1.024 / 1000), " MB"), "150 MB")
+    storms = [r for what in ("start", "reconnect_known", "reconnect_fresh")
+              for r in f.of(what, "b", 1000)]
+    yield ("    the most right after all connected, whatever they knew",
+           show(max((r["rss_kib"] * 1.024 / 1000 for r in storms), default=None), " MB"), "150 MB")
     yield ("    all connect at once: CPU", show(scaled(last(b[:1], "cpu_ms"), 0.001), " s", 2),
            "4 s")
+    yield ("    all connect again, knowing nothing: CPU",
+           show(scaled(last(f.of("reconnect_fresh", "b", 1000), "cpu_ms"), 0.001), " s", 2), "4 s")
     yield ("    the floor of that: the same bytes",
            show(scaled(f.median("floor_full", "cpu_ms", "b", 1000), 0.001), " s", 2), "")
     yield ("    one new service: bytes to each proxy",
@@ -235,22 +241,23 @@ def rested(f, what, workload, n):
 
 
 def churned(f, n):
-    """Resident after the churn by resident when it began."""
+    """Resident after each churn by resident when it began."""
     rows = [r for r in f.records if r["workload"] == "a" and r["proxies"] == n
             and r["what"] in ("rest", "churn")]
     rests = [i for i, r in enumerate(rows) if r["what"] == "rest"]
     found = [rows[j]["rss_kib"] / rows[i]["rss_kib"] for i, j in zip(rests, rests[1:]) if j > i + 1]
-    return found[-1] if found else None
+    return found
 
 
 def rows_of_others(f):
     for what, (workload, name) in BESIDE_WHAT.items():
         rows = f.of(what, workload, 1000)
         count = f", {len(rows) // 2} pairs" if rows else ""
+        limit = "" if what == "beside_dropping" else "1"  # a handshake costs what it costs
         yield (f"{name}: the others' median receipt, times without{count}",
-               spread(pairs(f, what, workload, "p50_ms")), "1")
-        yield "    their 99th percentile", spread(pairs(f, what, workload, "p99_ms")), "1"
-        yield "    their last receipt", spread(pairs(f, what, workload, "max_ms")), "1"
+               spread(pairs(f, what, workload, "p50_ms")), limit)
+        yield "    their 99th percentile", spread(pairs(f, what, workload, "p99_ms")), limit
+        yield "    their last receipt", spread(pairs(f, what, workload, "max_ms")), limit
         yield "    CPU of the controller", spread(pairs(f, what, workload, "cpu_ms")), ""
     for what, name in UNREAD_WHAT.items():
         rows = {r["changes"]: r["rss_kib"] for r in f.of(what, "b", 1000)}
@@ -258,8 +265,11 @@ def rows_of_others(f):
                show(scaled(rows[1] - rows[-1], 1.024 / 100) if rows else None, " KB"), "")
         yield (f"    resident after {max(rows, default=7)} changes, times after the first",
                show(rows[max(rows)] / rows[1] if rows else None, "", 3), "1")
+    churns = churned(f, 1000)
     yield ("an hour's churn: resident after it against right before it",
-           show(churned(f, 1000), "", 3), "1.02")
+           show(churns[-1] if churns else None, "", 3), "1.02")
+    yield ("    two hours before that, against where they began: see docs/performance.md",
+           show(churns[0] if len(churns) > 1 else None, "", 3), "")
     done = [r for r in f.records if r["what"] == "verified"]
     yield ("resources received and compared", show(sum(r["resources"] for r in done), "", 0), "")
     yield ("    wrong", show(sum(r["wrong"] for r in done), "", 0), "0")
@@ -344,7 +354,7 @@ def write_table(records, on, out):
             say(what, value, limit)
     lines = [machine_line(on), ""]
     for rows in (rows_of_push, rows_of_size, rows_of_others):
-        lines += [f"{what:<74} {value:>16}  {limit}".rstrip() for what, value, limit in rows(f)]
+        lines += [line(*row) for row in rows(f)]
     lines += ["", *table_of_changes(f), "", *table_of_worlds(f)]
     (out / "scale.txt").write_text("\n".join(lines) + "\n")
 
@@ -355,6 +365,12 @@ def sizes_of(f, workload, what, field, each=False, scale=1.0):
     """Size of the mesh -> median cost."""
     found = {n: f.median(what, field, workload, n) for n in f.sizes(workload, what)}
     return {n: y * scale / (n if each else 1) for n, y in found.items() if y}
+
+
+def memory_of(f, workload):
+    """Size of the mesh -> KB a proxy, the first time that it was at rest."""
+    return {n: f.of("rest", workload, n)[0]["rss_kib"] * 1.024 / n
+            for n in f.sizes(workload, "rest")}
 
 
 def plot_one(f, out):
@@ -380,12 +396,9 @@ def plot_all(f, out):
             points.update(sizes_of(f, "a, all changes", what, "cpu_ms"))
             p.line(points, name)
     with Picture(out, "memory", "Resident memory for each proxy, at rest", "KB") as p:
-        p.line(sizes_of(f, "a", "rest", "rss_kib", True, 1.024), "workload a: five services each",
-               colour=COLOURS["a"])
-        p.line(sizes_of(f, "b", "rest", "rss_kib", True, 1.024), "workload b: all services, one pod each",
-               colour=COLOURS["b"])
-        p.line(sizes_of(f, "c", "rest", "rss_kib", True, 1.024), "workload c: one service",
-               colour=COLOURS["c"])
+        p.line(memory_of(f, "a"), "workload a: five services each", colour=COLOURS["a"])
+        p.line(memory_of(f, "b"), "workload b: all services, one pod each", colour=COLOURS["b"])
+        p.line(memory_of(f, "c"), "workload c: one service", colour=COLOURS["c"])
         p.reach(48, "48 KB, to be reached by a with 10,000")
     with Picture(out, "storm", "All proxies connect at once: CPU of the controller", "s") as p:
         p.line(sizes_of(f, "a", "start", "cpu_ms", scale=0.001), "workload a", colour=COLOURS["a"])

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "net/tls_internal.h"
 #include "wire.h"
 #include "world.h"
 
@@ -135,9 +136,9 @@ static void ignore_time(SSL_CTX *ctx)
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_NO_CHECK_TIME);
 }
 
-static SSL_CTX *context(const SSL_METHOD *method)
+static SSL_CTX *context(OSSL_LIB_CTX *library, const SSL_METHOD *method)
 {
-    SSL_CTX *ctx = SSL_CTX_new(method);
+    SSL_CTX *ctx = SSL_CTX_new_ex(library, NULL, method);
     ASSERT(ctx && SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION));
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -150,7 +151,7 @@ static SSL_CTX *context(const SSL_METHOD *method)
 
 SSL_CTX *certs_client_context(bool tickets)
 {
-    SSL_CTX *ctx = context(TLS_client_method());
+    SSL_CTX *ctx = context(NULL, TLS_client_method());
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)"\x02h2", 3);
     SSL_CTX_set_session_cache_mode(ctx, tickets ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
@@ -172,7 +173,8 @@ SSL_CTX *certs_server_context(void)
     struct cert *c = NULL;
     ASSERT(issuer_issue_server(issuer, STR("ads.cluster.local"), clock_wall_s(), &c, &e) == 0);
     struct credential own = credential_of(c);
-    SSL_CTX *ctx = context(TLS_server_method());
+    SSL_CTX *ctx = context(tls_library(), TLS_server_method());
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

@@ -28,7 +28,7 @@ void run_say_head(const struct run *r, const char *what)
 
 void run_say(const char *name, double value)
 {
-    printf(", \"%s\": %.6g", name, value);
+    printf(", \"%s\": %.10g", name, value);
 }
 
 void run_say_end(void)

@@ -111,10 +111,12 @@ static const struct flag flags[] = {
     {"controller", 0, FLAG_STRING, "PROGRAM", "the osm-controller to measure", &controller,
      .required = true},
     {"policy", 0, FLAG_STRING, "smi|permissive|hot", "who may call whom", &policy},
-    {"services", 0, FLAG_NUMBER, "N", "in the world", &services, .min = 1, .max = MANY},
+    {"services", 0, FLAG_NUMBER, "N", "in the world", &services, .min = 1,
+     .max = WORLD_SERVICES_MAX},
     {"pods", 0, FLAG_NUMBER, "N", "of each service, each with a proxy", &pods, .min = 1,
-     .max = MANY},
-    {"hot", 0, FLAG_NUMBER, "N", "pods of the first service; 0: as the others", &hot, .max = MANY},
+     .max = WORLD_PODS_MAX},
+    {"hot", 0, FLAG_NUMBER, "N", "pods of the first service; 0: as the others", &hot,
+     .max = WORLD_PODS_MAX},
     {"shards", 0, FLAG_NUMBER, "N", "threads of the controller and of the floor", &shards, .min = 1,
      .max = 64},
     {"delta", 0, FLAG_STRING, "SHARE", "of the proxies, which speak the delta protocol", &delta},
@@ -155,6 +157,10 @@ static int check_steps(struct err *e)
     for (size_t i = 0; i < wanted.len; i++) {
         if (!find_step(wanted.at[i])) {
             return err_set(e, "--steps: there is no step \"%s\"; see swarm --help", wanted.at[i]);
+        }
+        if (strcmp(wanted.at[i], "floor") == 0 && i + 1 < wanted.len) {
+            return err_set(e, "--steps: floor must be the last, found \"%s\" after it",
+                           wanted.at[i + 1]);
         }
     }
     return 0;

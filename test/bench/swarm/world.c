@@ -65,7 +65,7 @@ char *world_pod_account(const struct world *w, int service)
 /* Another generation, another address: eight of them, in the upper bits. */
 static void write_ip(int generation, int service, int pod, struct buf *out)
 {
-    int n = service * 128 + pod;
+    int n = service * WORLD_PODS_MAX + pod;
     buf_printf(out, "10.%d.%d.%d", (generation & 7) << 3 | (n >> 16 & 7), n >> 8 & 255, n & 255);
 }
 

@@ -13,6 +13,9 @@ enum world_policy {
     WORLD_HOT,        /* all may call one service, and nothing else */
 };
 
+/* More would share addresses. */
+enum { WORLD_PODS_MAX = 128, WORLD_SERVICES_MAX = 4096 };
+
 struct world {
     enum world_policy policy;
     int services;     /* numbered from 0; of WORLD_HOT number 0 is the hot one */
