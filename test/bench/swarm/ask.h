@@ -10,16 +10,16 @@
 struct ask {
     enum xds_type t;
     bool delta;
-    bool first;           /* of this type on its stream: says who asks, and what it has */
-    bool refused;         /* the response with that nonce */
-    struct str nonce;     /* of the response that it answers; empty: none */
-    const char *uuid;     /* of who asks */
-    const held_vec *held; /* said by versions; not in the state of the world */
-    uint64_t version; /* of the last response that was taken; 0: none. State of the world alone */
-    const id_vec
-        *names; /* all that are asked for; empty: all there are. State of the world alone */
-    const id_vec *add,
-        *remove; /* names from now on, and no more; NULL: none. Not in the state of the world */
+    bool first;       /* of this type on its stream: says who asks, and what it has */
+    bool refused;     /* the response with that nonce */
+    struct str nonce; /* of the response that it answers; empty: none */
+    const char *uuid; /* of who asks */
+    /* Delta: what it has, names from now on and no more (NULL: none). */
+    const held_vec *held;
+    const id_vec *add, *remove;
+    /* State of the world: the last response that was taken (0: none), all names (empty: all). */
+    uint64_t version;
+    const id_vec *names;
 };
 
 /* With gRPC's prefix. */

@@ -17,8 +17,8 @@
 #define EVENTS 512
 /* As Envoy's, or as large as makes no difference: nothing here waits for a window. */
 #define WINDOW (64 << 20)
-/* Of links that read nothing. With the loopback's segments of 64 KB both sockets take 4 MB before a
- * write blocks; with those of a network and LINK_ROOM they take 63 KB. */
+/* Of links that read nothing. With the loopback's segments of 64 KB both sockets take 400 KB before
+ * a write blocks; with those of a network and LINK_ROOM they take 63 KB. */
 #define SEGMENT_BYTES 1448
 #define ROOM_TO_CATCH_UP 65535
 /* nghttp2's buffer for one frame, which all sessions of the thread share: each is drained before
