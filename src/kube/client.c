@@ -92,14 +92,22 @@ bool kube_client_refused(struct kube_client *c)
 
 /* --- what is sent --- */
 
-static const char *const *headers_of(struct arena *a, const char *const *own, bool brief)
+/* Asked for the one type where its answer is of the other, the API server refuses (406). */
+static const char *accept_of(const struct kube_request *q)
 {
-    const char *const ours[] = {
-        brief ? "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, "
-                "application/json"
-              : "Accept: application/json",
-        "User-Agent: osm/" OSM_VERSION,
-    };
+    if (q->brief_list) {
+        return "Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, "
+               "application/json";
+    }
+    return q->brief ? "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, "
+                      "application/json"
+                    : "Accept: application/json";
+}
+
+static const char *const *headers_of(struct arena *a, const char *const *own,
+                                     const struct kube_request *q)
+{
+    const char *const ours[] = {accept_of(q), "User-Agent: osm/" OSM_VERSION};
     size_t n = 0, k = 0;
     while (own[n]) {
         n++;
@@ -134,7 +142,7 @@ int kube_http_call(struct kube_client *c, struct arena *a, const struct kube_req
         .url = arena_printf(a, "%s%s", cluster->server.ptr, q->path).ptr,
         .body = body,
         .content_type = body.ptr ? q->content_type ? q->content_type : "application/json" : NULL,
-        .headers = headers_of(a, now.headers, q->brief),
+        .headers = headers_of(a, now.headers, q),
         .tls = tls,
         .proxy = cluster->proxy.len > 0 ? cluster->proxy.ptr : NULL,
         .proxy_environment = true,
@@ -425,6 +433,7 @@ struct kube_call *kube_start(struct kube_client *c, const struct kube_request *q
                                           .path = arena_strz(call->arena, q->path).ptr,
                                           .timeout_ms = q->timeout_ms,
                                           .brief = q->brief,
+                                          .brief_list = q->brief_list,
                                           .keep = q->keep};
     if (q->content_type) {
         call->request.content_type = arena_strz(call->arena, q->content_type).ptr;

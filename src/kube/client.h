@@ -28,6 +28,7 @@ struct kube_request {
     int64_t timeout_ms;           /* 0: 30 s */
     const struct json_keep *keep; /* of a list: what of each item is wanted; NULL: all */
     bool brief;                   /* of the object in the answer only the metadata is wanted */
+    bool brief_list;              /* the same of each item of a list, which is another type */
 };
 
 /* Paths live in `a`. namespace empty: all namespaces, or a cluster-scoped kind; name empty: the

@@ -214,7 +214,8 @@ static void look(void *arg)
     const char *query =
         arena_printf(a, "labelSelector=%s%s", encoded, s->asked_last ? "" : "&resourceVersion=0")
             .ptr;
-    struct kube_request q = {
-        .path = kube_path(a, KIND_POD, str_of(first->namespace), STR(""), query), .brief = true};
+    struct kube_request q = {.path =
+                                 kube_path(a, KIND_POD, str_of(first->namespace), STR(""), query),
+                             .brief_list = true};
     s->call = kube_start(s->o.client, &q, on_pods, s);
 }

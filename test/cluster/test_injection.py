@@ -40,6 +40,65 @@ def annotated(name, **annotations):
     return pod
 
 
+def test_the_webhooks_configuration_is_put_back(kubectl, mesh):
+    """With the reconciler: what is changed is put back, what is deleted is made again."""
+    def reconciler(on):
+        mesh.osm("mesh", "upgrade", "--set", f"osm.enableReconciler={on}")
+        mesh.comes_to("osm-injector", 1)
+    name = kubectl.items("mutatingwebhookconfigurations", "-l", "app.kubernetes.io/name=openservicemesh.io")[0][
+        "metadata"]["name"]
+
+    def webhooks():
+        return kubectl.json("get", "mutatingwebhookconfiguration", name)["webhooks"]
+    reconciler("true")
+    try:
+        before = webhooks()
+        kubectl("patch", "mutatingwebhookconfiguration", name, "--type=json", "-p", json.dumps(
+            [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"},
+             {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 3}]))
+        eventually(lambda: webhooks() == before)
+        kubectl("delete", "mutatingwebhookconfiguration", name)
+        eventually(lambda: webhooks() == before)
+    finally:
+        reconciler("false")
+
+
+def test_many_pods_at_once_on_several_injectors(cluster, kubectl, mesh, joined):
+    """Where they run they are simulated; each needs its Secret all the same."""
+    ns, names = joined("inject-many"), [f"p{i}" for i in range(40)]
+    mesh.scale("osm-injector", 2)
+    try:
+        with kwok.Nodes(cluster, kubectl, 1):
+            kubectl.apply(*[m.pod(name, "test/pause:1", nodeSelector=kwok.SELECTOR,
+                                  tolerations=[kwok.TOLERATION]) for name in names], namespace=ns)
+            kubectl.ready(ns, *[f"pod/{name}" for name in names])
+            pods = kubectl.items("-n", ns, "pods")
+            uuids = [p["metadata"]["labels"]["osm-proxy-uuid"] for p in pods]
+            assert len(set(uuids)) == len(names)
+            # One that was shown to both injectors may leave a second Secret; never is one missing.
+            assert {SECRET + u for u in uuids} <= set(secrets(kubectl, ns))
+            kubectl("-n", ns, "delete", "pods", "--all")
+    finally:
+        mesh.scale("osm-injector", 1)
+
+
+@pytest.fixture(scope="module")
+def refused(kubectl, mesh, new_namespace):
+    """A namespace whose quota refused a pod after the injector had stored its Secret. Comes after the
+    tests that end injectors: only the one that stored it looks for its pod."""
+    ns = new_namespace("inject-quota")
+    mesh.join(ns)
+    kubectl.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+                   "spec": {"hard": {"pods": "0"}}}, namespace=ns)
+    eventually(lambda: kubectl.json("-n", ns, "get", "resourcequota", "none")["status"].get("hard"))
+    assert "exceeded quota" in kubectl.refused(m.pod("late", "test/pause:1"), namespace=ns)
+    return ns
+
+
+def test_a_pod_that_is_refused_later_has_a_secret(kubectl, refused):
+    assert len(secrets(kubectl, refused)) == 1
+
+
 def test_a_pod_gets_one_sidecar_and_one_secret(kubectl, joined):
     ns = joined("inject-one")
     kubectl.apply(m.pod("one", "test/pause:1"), namespace=ns)
@@ -240,48 +299,6 @@ def test_sidecars_pass_the_baseline_standard_but_for_osm_init(kubectl, mesh, joi
     assert "osm-init" in said and '"envoy"' not in said and '"app"' not in said
 
 
-def test_the_webhooks_configuration_is_put_back(kubectl, mesh):
-    """With the reconciler: what is changed is put back, what is deleted is made again."""
-    def reconciler(on):
-        mesh.osm("mesh", "upgrade", "--set", f"osm.enableReconciler={on}")
-        mesh.comes_to("osm-injector", 1)
-    name = kubectl.items("mutatingwebhookconfigurations", "-l", "app.kubernetes.io/name=openservicemesh.io")[0][
-        "metadata"]["name"]
-
-    def webhooks():
-        return kubectl.json("get", "mutatingwebhookconfiguration", name)["webhooks"]
-    reconciler("true")
-    try:
-        before = webhooks()
-        kubectl("patch", "mutatingwebhookconfiguration", name, "--type=json", "-p", json.dumps(
-            [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"},
-             {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 3}]))
-        eventually(lambda: webhooks() == before)
-        kubectl("delete", "mutatingwebhookconfiguration", name)
-        eventually(lambda: webhooks() == before)
-    finally:
-        reconciler("false")
-
-
-def test_many_pods_at_once_on_several_injectors(cluster, kubectl, mesh, joined):
-    """Where they run they are simulated; each needs its Secret all the same."""
-    ns, names = joined("inject-many"), [f"p{i}" for i in range(40)]
-    mesh.scale("osm-injector", 2)
-    try:
-        with kwok.Nodes(cluster, kubectl, 1):
-            kubectl.apply(*[m.pod(name, "test/pause:1", nodeSelector=kwok.SELECTOR,
-                                  tolerations=[kwok.TOLERATION]) for name in names], namespace=ns)
-            kubectl.ready(ns, *[f"pod/{name}" for name in names])
-            pods = kubectl.items("-n", ns, "pods")
-            uuids = [p["metadata"]["labels"]["osm-proxy-uuid"] for p in pods]
-            assert len(set(uuids)) == len(names)
-            # One that was shown to both injectors may leave a second Secret; never is one missing.
-            assert {SECRET + u for u in uuids} <= set(secrets(kubectl, ns))
-            kubectl("-n", ns, "delete", "pods", "--all")
-    finally:
-        mesh.scale("osm-injector", 1)
-
-
 def test_another_root_reaches_the_sidecars(kubectl, mesh, joined):
     """The mesh's root is replaced: the bootstrap's certificate is of the new one, and calls go on."""
     ns = joined("inject-roots")
@@ -308,3 +325,9 @@ def test_another_root_reaches_the_sidecars(kubectl, mesh, joined):
     kubectl("-n", NAMESPACE, "patch", "secret", "osm-ca-bundle", "-p", json.dumps({"data": encode}))
     eventually(lambda: bootstrap("cacert.pem") != before and cert.strip() in bootstrap("cacert.pem"))
     client.gets("http://httpbin/get", 200)
+
+
+def test_the_secret_of_a_pod_that_was_refused_goes(kubectl, refused):
+    """Two minutes after it was stored; those of pods that came are no longer waited for."""
+    eventually(lambda: secrets(kubectl, refused) == [], 240)
+    assert "stay for now" not in kubectl("-n", NAMESPACE, "logs", "deployment/osm-injector")

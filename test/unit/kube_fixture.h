@@ -163,6 +163,16 @@ static inline bool api_take_request(struct api *s, struct api_peer *p)
     return true;
 }
 
+/* As the API server does it, which doesn't turn a list into one object's metadata, nor the other
+ * way round. */
+static inline bool api_accepts(const struct api_request *q, const struct reply *r)
+{
+    bool is_list = strstr(r->body, "List\"") && strstr(r->body, "\"items\"");
+    bool wanted =
+        strstr(q->head, is_list ? "as=PartialObjectMetadataList;" : "as=PartialObjectMetadata;");
+    return wanted || !strstr(q->head, "as=PartialObjectMetadata");
+}
+
 /* False: nothing was told, so it waits. */
 static inline bool api_find_reply(struct api *s, const struct api_request *q, struct reply *ret)
 {
@@ -185,6 +195,9 @@ static inline bool api_answer_last(struct api *s, int fd)
     if (!api_find_reply(s, q, &r)) {
         VEC_PUSH(s->waiting, (struct api_open){fd, mem_strdup(q->line)});
         return true;
+    }
+    if (r.status == 200 && !api_accepts(q, &r)) {
+        r.status = 406;
     }
     bool open = api_answer(s, fd, q->line, &r);
     free(r.owned);
