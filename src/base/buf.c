@@ -35,6 +35,9 @@ bool buf_reserve(struct buf *b, size_t n)
         if (cap < b->len + n + 1) {
             cap = b->len + n + 1;
         }
+        if (cap > b->max_bytes + 1) {
+            cap = b->max_bytes + 1;
+        }
         b->data = mem_realloc(b->data, cap);
         b->cap = cap;
     }

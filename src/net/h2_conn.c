@@ -43,6 +43,8 @@ struct h2_conn {
     size_t out_limit;
 };
 
+enum { GRPC_PREFIX = 5 }; /* a flag, and the length of the message */
+
 enum { SESSION_BYTES = 2048 }; /* of nghttp2's, most of what sending needs */
 
 /* --- calls --- */
@@ -52,7 +54,6 @@ static struct grpc_call *call_new(struct h2_conn *conn, int32_t id)
     struct grpc_call *c = NEW(struct grpc_call);
     c->conn = conn;
     c->id = id;
-    buf_init(&c->in, LIMIT_ADS_REQUEST_BYTES + 5);
     c->next = conn->calls;
     if (c->next) {
         c->next->prev = c;
@@ -292,30 +293,33 @@ static void open_call(struct grpc_call *c)
     c->opened = true;
 }
 
-/* Gives the service every whole message that has arrived. */
-static void take_messages(struct grpc_call *c)
+/* Of the message that has begun, with its prefix; of the prefix while that isn't whole. */
+static size_t message_bytes(const struct grpc_call *c)
+{
+    const uint8_t *p = (const uint8_t *)c->in.data;
+    return c->in.len < GRPC_PREFIX
+               ? GRPC_PREFIX
+               : GRPC_PREFIX + ((size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4]);
+}
+
+/* Looks at what has arrived of a message; gives it to the service when it is whole. */
+static void take_message(struct grpc_call *c)
 {
     const struct grpc_service *s = c->conn->options.service;
-    while (!c->finishing && c->in.len >= 5) {
-        const uint8_t *p = (const uint8_t *)c->in.data;
-        size_t len = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
-        if (p[0] != 0) {
-            grpc_call_finish(c, GRPC_UNIMPLEMENTED, "compressed messages aren't supported");
-            return;
-        }
-        if (len > LIMIT_ADS_REQUEST_BYTES) {
-            grpc_call_finish(c, GRPC_RESOURCE_EXHAUSTED, "the message is too large");
-            return;
-        }
-        if (c->in.len < len + 5) {
-            return;
-        }
-        s->on_message(s->arg, c, (struct str){c->in.data + 5, len});
-        buf_consume(&c->in, len + 5);
+    size_t bytes = message_bytes(c);
+    if (c->in.len < GRPC_PREFIX) {
+        return;
     }
-    if (c->in.len == 0 || c->finishing) {
-        buf_done(&c->in);
+    if (c->in.data[0] != 0) {
+        grpc_call_finish(c, GRPC_UNIMPLEMENTED, "compressed messages aren't supported");
+    } else if (bytes > GRPC_PREFIX + LIMIT_ADS_REQUEST_BYTES) {
+        grpc_call_finish(c, GRPC_RESOURCE_EXHAUSTED, "the message is too large");
+    } else if (c->in.len < bytes) {
+        return;
+    } else {
+        s->on_message(s->arg, c, (struct str){c->in.data + GRPC_PREFIX, bytes - GRPC_PREFIX});
     }
+    buf_done(&c->in);
 }
 
 /* --- nghttp2's callbacks --- */
@@ -402,15 +406,16 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
     struct grpc_call *c = find_call(session, id);
     if (c && !c->finishing) {
-        /* One message may be whole in the buffer while the next has begun: the limit is per
-         * message, so take what is complete before adding more. */
+        /* One message at a time, so that its buffer becomes no larger than it is: in a storm
+         * thousands are under way. */
         while (len > 0 && !c->finishing) {
+            c->in.max_bytes = message_bytes(c);
             size_t room = c->in.max_bytes - c->in.len;
             size_t part = len < room ? len : room;
             buf_add(&c->in, data, part);
             data += part;
             len -= part;
-            take_messages(c);
+            take_message(c);
         }
     }
     return 0;

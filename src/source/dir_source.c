@@ -176,18 +176,37 @@ static void walk(struct dir_source *s, size_t root)
 
 /* --- findings --- */
 
+static int by_path(const void *a, const void *b)
+{
+    return strcmp((*(const struct manifest *const *)a)->path,
+                  (*(const struct manifest *const *)b)->path);
+}
+
+/* Of thousands of files few have any. */
+static void gather_root(struct dir_source *s, struct root *r)
+{
+    VEC(const struct manifest *) bad = {0};
+    MAP_EACH(&r->manifests, it) {
+        const struct manifest *m = it.value;
+        if (m->findings.list.len > 0) {
+            VEC_PUSH(bad, m);
+        }
+    }
+    if (bad.len > 0) {
+        qsort(bad.at, bad.len, sizeof(*bad.at), by_path);
+    }
+    VEC_EACH(bad, m) {
+        findings_append(&s->findings, &(*m)->findings);
+    }
+    VEC_DONE(bad);
+}
+
 static void gather(struct dir_source *s)
 {
     findings_done(&s->findings);
     findings_append(&s->findings, &s->own);
     for (size_t i = 0; i < s->options.n_roots; i++) {
-        AUTO(free) struct str *paths = map_sorted_keys(&s->roots[i].manifests);
-        for (size_t k = 0; k < map_len(&s->roots[i].manifests); k++) {
-            const struct manifest *m = map_find(&s->roots[i].manifests, paths[k]);
-            if (m->findings.list.len > 0) {
-                findings_append(&s->findings, &m->findings);
-            }
-        }
+        gather_root(s, &s->roots[i]);
         if (s->roots[i].missing) {
             findings_add(&s->findings, FINDING_ERROR, s->roots[i].path, 0, NULL,
                          "is gone, and with it the objects that it defined; put it back");

@@ -118,6 +118,19 @@ static bool defines(const object_vec *v, const struct object *o)
     return false;
 }
 
+/* Objects that are as they were, also in their place: as whoever else has them keeps those before,
+ * the new ones would be kept twice. */
+static void keep_same(const struct manifest *m, struct reading *r)
+{
+    for (size_t i = 0; i < m->objects.len && i < r->objects.len; i++) {
+        struct object *old = m->objects.at[i], **now = &r->objects.at[i];
+        if (same_object(old, *now) && old->hash == (*now)->hash && old->line == (*now)->line) {
+            object_unref(*now);
+            *now = object_ref(old);
+        }
+    }
+}
+
 /* Takes over what was read; with errors, also what the file had and doesn't define now: nobody can
  * say whether it was meant to go. */
 static void take_over(struct manifest *m, struct reading *r, bool broken, object_vec *before)
@@ -176,6 +189,7 @@ enum manifest_change manifest_read(struct manifest *m, bool force, object_vec *b
     }
     struct reading r = {0};
     bool broken = objects_read((struct str){text, len}, m->path, take, &r, &f) < 0;
+    keep_same(m, &r);
     take_over(m, &r, broken, before);
     findings_done(&m->findings);
     m->findings = f;

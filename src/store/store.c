@@ -233,12 +233,18 @@ static void record(struct store *s, struct object *old, struct object *now)
     }
 }
 
+static bool same_place(const struct object *a, const struct object *b)
+{
+    return a->line == b->line && str_eq(a->file, b->file);
+}
+
 bool store_put(struct store *s, struct object *o)
 {
     struct map *table = &s->objects[o->kind];
     struct str key = full_name(s, o->meta.namespace, o->meta.name);
     struct object *old = map_find(table, key);
-    if (old && old->hash == o->hash) {
+    bool differs = !old || old->hash != o->hash;
+    if (!differs && same_place(old, o)) {
         object_unref(o);
         return false;
     }
@@ -247,8 +253,12 @@ bool store_put(struct store *s, struct object *o)
         keys_of(&(struct keys){.each = index_remove, .arg = s, .scratch = s->scratch}, old);
     }
     keys_of(&(struct keys){.each = index_add, .arg = s, .scratch = s->scratch}, o);
-    record(s, old, object_ref(o));
-    return true;
+    if (differs) {
+        record(s, old, object_ref(o));
+    } else {
+        object_unref(old);
+    }
+    return differs;
 }
 
 bool store_remove(struct store *s, enum kind kind, struct str namespace, struct str name)

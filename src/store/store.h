@@ -3,7 +3,8 @@
  *
  * Putting and removing record changes; whoever derives something from the store takes them in
  * batches and recomputes only what they touch. An object equal to the one that is there (same hash)
- * changes nothing and keeps the old pointer. */
+ * changes nothing; it takes the other's place when it was read elsewhere, so that file and line are
+ * right. */
 #ifndef OSM_STORE_STORE_H
 #define OSM_STORE_STORE_H
 

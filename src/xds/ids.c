@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-static size_t position(const struct ids *s, uint64_t id)
+/* The first that isn't below id, of those between lo and hi, or hi. */
+static size_t position_in(const struct ids *s, size_t lo, size_t hi, uint64_t id)
 {
-    size_t lo = 0, hi = s->len;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (s->at[mid] < id) {
@@ -15,6 +15,23 @@ static size_t position(const struct ids *s, uint64_t id)
         }
     }
     return lo;
+}
+
+static size_t position(const struct ids *s, uint64_t id)
+{
+    return position_in(s, 0, s->len, id);
+}
+
+bool ids_has_next(const struct ids *s, size_t *at, uint64_t id)
+{
+    size_t lo = *at, step = 1;
+    while (lo < s->len && s->at[lo] < id) {
+        *at = lo + 1;
+        lo += step;
+        step *= 2;
+    }
+    *at = position_in(s, *at, lo < s->len ? lo : s->len, id);
+    return *at < s->len && s->at[*at] == id;
 }
 
 bool ids_has(const struct ids *s, uint64_t id)

@@ -14,6 +14,9 @@ struct ids {
 };
 
 bool ids_has(const struct ids *s, uint64_t id);
+/* The same for ids in ascending order: *at, from 0, is how far the set was looked through. Near
+ * each other they cost a step, far from each other what ids_has costs. */
+bool ids_has_next(const struct ids *s, size_t *at, uint64_t id);
 void ids_add(struct ids *s, uint64_t id);
 /* Makes a set of what was pushed (VEC_PUSH) in any order. */
 void ids_seal(struct ids *s);

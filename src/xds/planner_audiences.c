@@ -156,10 +156,11 @@ static void encode_audience(struct planner *p, struct audience *a, const struct 
         const struct mesh_inbound *in = &m->inbound.at[i];
         ingress[i] = mesh_ingress_port(mesh_ingress_find(p->mesh, in->service), in->target_port);
     }
-    resources_done(&a->inbound);
-    translate_audience(&t, m, mesh_policy_find(p->mesh, m->identity), ingress, a->inbound.out);
+    struct resources made = {0};
+    translate_audience(&t, m, mesh_policy_find(p->mesh, m->identity), ingress, made.out);
     free(ingress);
-    planner_count(p, &a->inbound);
+    planner_count(p, &made);
+    resources_put(&a->inbound, &made);
     set_dirty(p, a);
 }
 

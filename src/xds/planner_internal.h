@@ -49,6 +49,9 @@ struct planner {
 void resources_done(struct resources *r);
 void resources_free(void *r);
 void resources_append(struct resources *to, const struct resources *from); /* from may be NULL */
+/* Puts the new in place of the old. Those that came out as before stay: proxies hold them, so that
+ * others would be in memory beside them. */
+void resources_put(struct resources *old, struct resources *now);
 
 /* What translations read besides their part; what they made is counted. */
 struct translate planner_translate(const struct planner *p);

@@ -42,13 +42,58 @@ void planner_count(struct planner *p, const struct resources *made)
 
 /* --- services --- */
 
+static struct resource *find(const resource_vec *v, const struct resource *r)
+{
+    VEC_EACH(*v, x) {
+        if ((*x)->id == r->id && (*x)->version == r->version) {
+            return *x;
+        }
+    }
+    return NULL;
+}
+
+static void keep_same(struct resources *now, const struct resources *old)
+{
+    for (int t = 0; old && t < XDS_TYPES; t++) {
+        VEC_EACH(now->out[t], r) {
+            struct resource *same = find(&old->out[t], *r);
+            if (same) {
+                resource_unref(*r);
+                *r = resource_ref(same);
+            }
+        }
+    }
+}
+
+void resources_put(struct resources *old, struct resources *now)
+{
+    keep_same(now, old);
+    resources_done(old);
+    *old = *now;
+}
+
+static void append_new(struct resources *to, const struct resources *from,
+                       const struct resources *other)
+{
+    for (int t = 0; from && t < XDS_TYPES; t++) {
+        VEC_EACH(from->out[t], r) {
+            if (!other || !find(&other->out[t], *r)) {
+                VEC_PUSH(to->out[t], resource_ref(*r));
+            }
+        }
+    }
+}
+
 /* Puts r (may be NULL: gone) in place of what is at key, and notes the edit of the base. */
 static void replace(struct planner *p, struct map *all, struct str key, struct resources *r)
 {
     struct resources *old = r ? map_put(all, key, r) : map_remove(all, key);
     if (!p->base_fresh) {
-        resources_append(&p->base_remove, old);
-        resources_append(&p->base_add, r);
+        append_new(&p->base_remove, old, r);
+        append_new(&p->base_add, r, old);
+    }
+    if (r) {
+        keep_same(r, old);
     }
     if (old) {
         resources_free(old);
@@ -99,17 +144,28 @@ static void encode_endpoints(struct planner *p, struct str key)
 static void encode_common(struct planner *p)
 {
     struct translate t = planner_translate(p);
-    resources_done(&p->common);
-    translate_common(&t, p->common.out);
-    planner_count(p, &p->common);
+    struct resources made = {0};
+    translate_common(&t, made.out);
+    planner_count(p, &made);
+    resources_put(&p->common, &made);
     p->base_fresh = true;
+}
+
+/* Those of services that are gone. */
+static void drop_gone(struct planner *p, struct map *all)
+{
+    MAP_EACH(all, it) {
+        if (!mesh_service_find(p->mesh, it.key)) {
+            resources_free(map_remove(all, it.key));
+        }
+    }
 }
 
 void planner_encode_everything(struct planner *p)
 {
     encode_common(p);
-    map_done(&p->services, resources_free);
-    map_done(&p->endpoints, resources_free);
+    drop_gone(p, &p->services);
+    drop_gone(p, &p->endpoints);
     claims_free(p->claims);
     p->claims = claims_new();
     AUTO(arena_free) struct arena *a = arena_new(1024);

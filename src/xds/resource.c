@@ -94,6 +94,7 @@ static struct resource_set *seal(struct resource_set *s)
     s->hash = s->n;
     for (size_t i = 0; i < s->n; i++) {
         s->hash = hash_mix(hash_mix(s->hash, s->at[i]->id), s->at[i]->version);
+        s->sum += resource_sum(s->at[i]->id, s->at[i]->version);
     }
     return s;
 }
@@ -259,6 +260,21 @@ bool view_same(struct view a, struct view b)
 uint64_t view_hash(struct view v)
 {
     return hash_mix(set_hash(v.base), set_hash(v.own));
+}
+
+uint64_t resource_sum(uint64_t id, uint64_t version)
+{
+    return hash_mix(id, version);
+}
+
+uint64_t view_sum(struct view v)
+{
+    uint64_t sum = (v.base ? v.base->sum : 0) + (v.own ? v.own->sum : 0);
+    for (size_t i = 0; v.base && v.own && i < v.own->n; i++) {
+        const struct resource *covered = resource_set_find(v.base, v.own->at[i]->id);
+        sum -= covered ? resource_sum(covered->id, covered->version) : 0;
+    }
+    return sum;
 }
 
 size_t view_count(struct view v)

@@ -36,6 +36,7 @@ void resource_vec_done(resource_vec *v);     /* drops the references, frees the 
 struct resource_set {
     struct ref ref;
     uint64_t hash; /* of all ids and versions */
+    uint64_t sum;  /* of each resource's resource_sum */
     size_t n;
     struct resource *at[]; /* sorted by id, unique */
 };
@@ -60,6 +61,10 @@ struct view view_ref(struct view v);
 void view_unref(struct view *v);              /* leaves it empty */
 bool view_same(struct view a, struct view b); /* same content, by hash */
 uint64_t view_hash(struct view v);
+/* The same however a view's resources are split between base and own, unlike view_hash; of names
+ * and versions in any order, so that what others say they have is compared without sorting it. */
+uint64_t resource_sum(uint64_t id, uint64_t version);
+uint64_t view_sum(struct view v);
 size_t view_count(struct view v);
 struct resource *view_find(struct view v, uint64_t id);
 /* Calls fn for each of n sorted ids with its place among them and the resource or NULL. */

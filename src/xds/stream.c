@@ -61,11 +61,16 @@ struct choice {
     resource_vec removed; /* borrowed */
 };
 
-static void choose_changed(struct choice *x, struct resource *r)
+/* In order of their ids. What is fresh is chosen anyway. */
+static void choose_changed(struct choice *x, const resource_vec *changed)
 {
-    if (channel_subscribed(x->c, r->id) && !channel_was_refused(x->c, r) &&
-        !ids_has(&x->c->fresh, r->id)) {
-        VEC_PUSH(x->send, r);
+    const struct channel *c = x->c;
+    size_t name = 0, fresh = 0;
+    VEC_EACH(*changed, r) {
+        if ((c->wildcard || ids_has_next(&c->names, &name, (*r)->id)) &&
+            !ids_has_next(&c->fresh, &fresh, (*r)->id) && !channel_was_refused(c, *r)) {
+            VEC_PUSH(x->send, *r);
+        }
     }
 }
 
@@ -145,9 +150,7 @@ static void advance(struct stream *s, enum xds_type t, struct response_cache *ca
     choose_fresh(s, t, x);
     if (c->has.base != to.base || c->has.own != to.own) {
         const struct difference *d = difference_cached(cache, c->has, to);
-        VEC_EACH(d->changed, r) {
-            choose_changed(x, *r);
-        }
+        choose_changed(x, &d->changed);
         note_removed(c, t, d);
         view_unref(&c->has);
         c->has = view_ref(to);

@@ -57,7 +57,7 @@ static inline bool channel_subscribed(const struct channel *c, uint64_t id)
     return c->wildcard || ids_has(&c->names, id);
 }
 
-/* The version of a whole set: the same whichever of it audiences share, unlike view_hash. */
+/* The version of a whole set. */
 uint64_t stream_whole_version(struct view v, const resource_vec *leftover);
 /* What the stream's first plan says about what a returning proxy has. */
 void stream_try_resume(struct stream *s, enum xds_type t);

@@ -74,6 +74,19 @@ static void note_absent(void *arg, size_t i, struct resource *r)
     }
 }
 
+struct lack {
+    const struct ids *ids;
+    struct ids of;
+};
+
+static void note_lacking(void *arg, size_t i, struct resource *r)
+{
+    struct lack *x = arg;
+    if (!r) {
+        VEC_PUSH(x->of, x->ids->at[i]);
+    }
+}
+
 /* What is asked for is sent, whether the proxy had it before or not; but what a returning one says
  * that it has. */
 static void subscribe(struct stream *s, enum xds_type t, const struct asked *at, size_t n,
@@ -87,14 +100,12 @@ static void subscribe(struct stream *s, enum xds_type t, const struct asked *at,
     if (s->plan) {
         view_find_all(stream_wants(s, t), ids.at, ids.len, note_absent, &(struct absence){c, at});
     }
-    size_t fresh = 0;
-    for (size_t i = 0; i < ids.len; i++) {
-        if (!first || !resource_set_find(c->has.own, ids.at[i])) {
-            ids.at[fresh++] = ids.at[i];
-        }
+    struct lack lack = {.ids = &ids};
+    if (first) {
+        view_find_all(c->has, ids.at, ids.len, note_lacking, &lack);
     }
-    ids.len = fresh;
-    ids_add_all(&c->fresh, &ids);
+    ids_add_all(&c->fresh, first ? &lack.of : &ids);
+    ids_done(&lack.of);
     ids_done(&ids);
 }
 
@@ -114,14 +125,31 @@ static void unsubscribe(struct channel *c, const struct discovery_request *q)
     ids_done(&gone);
 }
 
+/* Is what the proxy says that it has just what it is to have? */
+static bool knows_all(const struct discovery_request *q, struct view wants)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < q->n_known; i++) {
+        sum += resource_sum(resource_id(q->known[i].name), q->known[i].version);
+    }
+    return sum == view_sum(wants) && q->n_known == view_count(wants);
+}
+
 /* A returning proxy says what it has: `has` becomes just that. */
-static void resume(struct channel *c, const struct discovery_request *q)
+static void resume(struct channel *c, const struct discovery_request *q, struct view wants)
 {
     resource_vec known = {0};
-    for (size_t i = 0; i < q->n_known; i++) {
-        VEC_PUSH(known, resource_new(q->known[i].name, NULL, q->known[i].version));
+    if (knows_all(q, wants)) {
+        c->has = view_ref(wants);
+        return;
     }
-    view_unref(&c->has);
+    for (size_t i = 0; i < q->n_known; i++) {
+        const struct known_resource *k = &q->known[i];
+        struct resource *same = view_find(wants, resource_id(k->name));
+        VEC_PUSH(known, same && same->version == k->version
+                            ? resource_ref(same)
+                            : resource_new(k->name, NULL, k->version));
+    }
     c->has.own = resource_set_new(known.at, known.len);
     resource_vec_done(&known);
 }
@@ -135,7 +163,9 @@ static int on_delta_request(struct stream *s, enum xds_type t, const struct disc
         c->active = true;
         c->wildcard = xds_is_whole(t) && q->n_names == 0;
         c->unanswered = c->wildcard && q->n_known == 0;
-        resume(c, q);
+        if (q->n_known > 0) {
+            resume(c, q, stream_wants(s, t));
+        }
     }
     c->wildcard |= has_wildcard(q);
     size_t n;
@@ -177,18 +207,11 @@ static void on_sotw_request(struct stream *s, enum xds_type t, const struct disc
     c->unanswered |= c->wildcard && !before;
 }
 
-static void add_to_version(void *arg, struct resource *r)
-{
-    uint64_t *h = arg;
-    *h += hash_mix(r->id, r->version);
-}
-
 uint64_t stream_whole_version(struct view v, const resource_vec *leftover)
 {
-    uint64_t h = 0;
-    view_each(v, add_to_version, &h);
+    uint64_t h = view_sum(v);
     VEC_EACH(*leftover, r) {
-        add_to_version(&h, *r);
+        h += resource_sum((*r)->id, (*r)->version);
     }
     return h ? h : 1;
 }

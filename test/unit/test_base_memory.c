@@ -71,6 +71,7 @@ static void buffer_grows_to_its_maximum_and_no_further(void **state)
     buf_addz(&b, "1234567890");
     assert_false(buf_full(&b));
     assert_int_equal(b.len, 10);
+    assert_true(b.cap <= 10 + 1); /* no more memory than it may ever need */
 }
 
 static void buffer_consumes_and_gives_away(void **state)

@@ -105,6 +105,15 @@ static void own_resources_go_before_shared_ones(void **state)
     buf_init(&out, TEXT_MAX);
     view_diff(v, only, note_changed, note_removed, &out);
     assert_string_equal(out.data, "+x ");
+    assert_true(view_sum(v) != view_sum(only));
+    struct view merged = {NULL, resource_set_new(own.at, own.len)};
+    resource_vec y = {0};
+    VEC_PUSH(y, resource_ref(base.at[1]));
+    merged.base = resource_set_new(y.at, y.len);
+    assert_true(view_sum(v) == view_sum(merged)); /* however it is split */
+    assert_true(view_hash(v) != view_hash(merged));
+    resource_vec_done(&y);
+    view_unref(&merged);
     resource_vec_done(&base);
     resource_vec_done(&own);
     view_unref(&v);

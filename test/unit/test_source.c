@@ -601,6 +601,28 @@ static void only_new_findings_are_told(void **state)
     assert_true(f->changes > before && f->changes <= before + 2);
 }
 
+static struct object *account(struct fixture *f, const char *name)
+{
+    return store_find(f->store, KIND_SERVICE_ACCOUNT, STR("default"), str_of(name));
+}
+
+static void what_stays_as_it_was_is_kept_once(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, "a.yaml", ACCOUNT("one", "1") ACCOUNT("two", "1"));
+    start(f, NULL, NULL);
+    struct object *one = account(f, "one");
+    write_text(f, "a.yaml", ACCOUNT("one", "1") ACCOUNT("two", "2"));
+    await(f, "two", "2");
+    assert_ptr_equal(account(f, "one"), one);
+    assert_int_equal(atomic_load(&one->ref.n), 2); /* the store's and the file's */
+    /* The same objects further down say where they are now. */
+    int line = one->line;
+    write_text(f, "a.yaml", "# new\n" ACCOUNT("one", "1") ACCOUNT("two", "3"));
+    await(f, "two", "3");
+    assert_int_equal(account(f, "one")->line, line + 1);
+}
+
 /* --- several definitions --- */
 
 static void the_earlier_root_counts(void **state)
@@ -757,6 +779,7 @@ int main(void)
         WITH_FOLDER(a_broken_file_that_is_deleted_is_forgotten),
         WITH_FOLDER(a_file_that_is_broken_at_the_start_is_a_finding),
         WITH_FOLDER(only_new_findings_are_told),
+        WITH_FOLDER(what_stays_as_it_was_is_kept_once),
         WITH_FOLDER(the_earlier_root_counts),
         WITH_FOLDER(in_one_root_the_first_path_counts),
         WITH_FOLDER(in_one_file_the_first_place_counts),

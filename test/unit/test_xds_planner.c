@@ -63,6 +63,23 @@ static void a_new_endpoint_changes_one_list(void **state)
     plan_unref(old);
 }
 
+/* Proxies hold what they were sent: what comes out the same again isn't in memory beside it. */
+static void what_is_made_again_the_same_is_kept_once(void **state)
+{
+    static const char audit[] =
+        "---\napiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\n"
+        "metadata: {namespace: osm-system, name: osm-mesh-config}\n"
+        "spec: {traffic: {enablePermissiveTrafficPolicyMode: true}, "
+        "observability: {osmLogLevel: debug}}\n";
+    struct world *w = *state;
+    apply(w, NAMESPACE PERMISSIVE WEB CLIENT);
+    struct resource *cluster = find(w, "u-client", XDS_CDS, "a/web|8080");
+    apply(w, audit);
+    assert_ptr_equal(find(w, "u-client", XDS_CDS, "a/web|8080"), cluster);
+    /* The plan's (base), the service's, and no other. */
+    assert_int_equal(atomic_load(&cluster->ref.n), 2);
+}
+
 static void proxies_of_one_workload_share_their_plan(void **state)
 {
     struct world *w = *state;
@@ -144,6 +161,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_MESH(what_says_the_same_changes_nothing),
         WITH_MESH(a_new_endpoint_changes_one_list),
+        WITH_MESH(what_is_made_again_the_same_is_kept_once),
         WITH_MESH(proxies_of_one_workload_share_their_plan),
         WITH_MESH(renewal_changes_the_certificate_only),
         WITH_MESH(a_rule_changes_the_plans_of_its_identities_only),

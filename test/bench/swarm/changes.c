@@ -60,18 +60,19 @@ static bool is_tenth(int service)
 
 /* A file has all that changes of a service, or of a tenth of all: of an object in two files only
  * one counts. */
+static char *members_file(int service)
+{
+    return is_tenth(service) ? mem_strdup("tenth") : mem_printf("members-%04d", service);
+}
+
 static char *write_members(const struct world *w, int service, struct buf *b)
 {
-    if (!is_tenth(service)) {
-        world_write_members(w, service, b);
-        return mem_printf("members-%04d", service);
-    }
     for (int i = 0; i < w->services; i++) {
-        if (is_tenth(i)) {
+        if (i == service || (is_tenth(service) && is_tenth(i))) {
             world_write_members(w, i, b);
         }
     }
-    return mem_strdup("tenth");
+    return members_file(service);
 }
 
 static char *change_endpoint(struct run *r, int times, struct buf *b)
@@ -216,17 +217,17 @@ static void write_one(struct run *r, int service, struct buf *b)
     controlled_write(&r->controlled, file, b);
 }
 
-int step_replace(struct run *r, const seat_vec *seats, const char *what)
+/* Those who come connect; returns when all have what they should. */
+static struct mark replace(struct run *r, const seat_vec *seats, const char *what, int *others)
 {
     struct buf b;
-    int others;
     buf_init(&b, 64u << 20);
     VEC_EACH(*seats, i) {
         buf_reset(&b);
         world_write_members(&r->o.world, r->fleet.members[*i].service, &b);
         oracle_put(r->oracle, buf_str(&b));
     }
-    struct mark m = run_begin_change(r, &others);
+    struct mark m = run_begin_change(r, others);
     r->fleet.reconnect = true;
     VEC_EACH(*seats, i) {
         write_one(r, r->fleet.members[*i].service, &b);
@@ -234,23 +235,35 @@ int step_replace(struct run *r, const seat_vec *seats, const char *what)
         link_poll(0);
     }
     run_settle(r, what);
-    struct spread s = fleet_spread(&r->fleet);
     r->fleet.reconnect = false;
+    buf_done(&b);
+    return m;
+}
+
+static void say_replaced(struct run *r, const char *what, const struct mark *m, int pods, int hear)
+{
+    struct spread s = fleet_spread(&r->fleet);
     fleet_idle(&r->fleet, QUIET_MS);
     run_say_head(r, what);
-    run_say("pods", (double)seats->len);
-    run_say("hear", others + (int)seats->len);
+    run_say("pods", pods);
+    run_say("hear", hear);
     run_say_spread(s);
-    run_say_since(r, &m);
+    run_say_since(r, m);
     run_say_memory(r);
     run_say_end();
-    buf_done(&b);
+}
+
+int step_replace(struct run *r, const seat_vec *seats, const char *what)
+{
+    int others;
+    struct mark m = replace(r, seats, what, &others);
+    say_replaced(r, what, &m, (int)seats->len, others + (int)seats->len);
     return others;
 }
 
-static int replace_some(struct run *r, int count, int size, const char *what)
+/* None: a failure. */
+static seat_vec take_some(struct run *r, int count, int size, const char *what)
 {
-    int others = 0;
     seat_vec seats = {0};
     for (int n = 0, i; n < count && (i = pick(r, size)) >= 0; n++) {
         step_take_away(r, i);
@@ -259,11 +272,8 @@ static int replace_some(struct run *r, int count, int size, const char *what)
     if (seats.len == 0) {
         r->failures++;
         fprintf(stderr, "%s: no slice has a pod that could be replaced\n", what);
-    } else {
-        others = step_replace(r, &seats, what);
     }
-    VEC_DONE(seats);
-    return others;
+    return seats;
 }
 
 /* Memory when all is calm, once the controller has given back what it needed in between, and what
@@ -279,12 +289,45 @@ void step_rest(struct run *r, const char *step)
     run_say_end();
 }
 
-/* An hour's churn in short, a third at a time. */
+/* A pod that went is in the base still, with a line in the live folder that hides it. Now it is
+ * gone from there, too, as it would be from a cluster, and nothing of its service is hidden. Nobody
+ * is to hear of that. */
+static void tidy(struct run *r, const seat_vec *seats)
+{
+    VEC_EACH(*seats, i) {
+        int service = r->fleet.members[*i].service;
+        AUTO(free) char *file = members_file(service);
+        for (int k = 0; k < r->o.world.services; k++) {
+            if (k == service || (is_tenth(service) && is_tenth(k))) {
+                controlled_write_service(&r->controlled, &r->o.world, k);
+            }
+        }
+        controlled_remove(&r->controlled, file);
+    }
+}
+
+/* So many minutes of an hour, one right after the other; the times are those of the last one. */
+static void churn_for(struct run *r, int minutes, int pods)
+{
+    struct mark m = run_mark(r);
+    int hear = 0, replaced = 0;
+    for (int i = 0; r->failures == 0 && i < minutes; i++) {
+        int others;
+        seat_vec seats = take_some(r, pods, r->fleet.n, "churn");
+        replace(r, &seats, "churn", &others);
+        tidy(r, &seats);
+        replaced += (int)seats.len;
+        hear += others + (int)seats.len;
+        VEC_DONE(seats);
+    }
+    say_replaced(r, "churn", &m, replaced, hear);
+}
+
 void step_churn(struct run *r, const char *step)
 {
-    int count = r->o.churn ? r->o.churn : r->fleet.n * 6 / 10;
+    int count = r->o.churn ? r->o.churn : r->fleet.n * 6 / 10, minutes = count < 60 ? count : 60;
     for (int third = 0; r->failures == 0 && third < 3; third++) {
-        replace_some(r, count / 3 + 1, r->fleet.n, "churn");
+        churn_for(r, (minutes + 2) / 3, count / minutes);
     }
 }
 
@@ -294,6 +337,8 @@ void step_workload(struct run *r, const char *step)
     const struct world *w = &r->o.world;
     int size = w->policy == WORLD_HOT ? world_pods(w, 0) : r->fleet.n;
     for (int i = 0; r->failures == 0 && i < r->o.rounds; i++) {
-        run_must_hear(r, "workload", replace_some(r, 1, size, "workload"));
+        seat_vec seats = take_some(r, 1, size, "workload");
+        run_must_hear(r, "workload", seats.len > 0 ? step_replace(r, &seats, "workload") : 0);
+        VEC_DONE(seats);
     }
 }

@@ -17,9 +17,6 @@
 
 #include "base/clock.h"
 
-/* Services in one file: as people do it, and so that there are few files to look through. */
-enum { FILE_SERVICES = 20 };
-
 /* What is shown of a log, from its end. */
 enum { TAIL_BYTES = 4000 };
 
@@ -30,12 +27,51 @@ static void write_file(const char *path, const struct buf *text)
     ASSERT(fclose(f) == 0);
 }
 
-void controlled_write(const struct controlled *c, const char *name, const struct buf *text)
+static void put(const struct controlled *c, const char *path, const struct buf *text)
 {
     AUTO(free) char *next = mem_printf("%s/next", c->folder);
-    AUTO(free) char *path = mem_printf("%s/live/%s.yaml", c->folder, name);
     write_file(next, text);
     ASSERT(rename(next, path) == 0);
+}
+
+static char *live_path(const struct controlled *c, const char *name)
+{
+    return mem_printf("%s/live/%s.yaml", c->folder, name);
+}
+
+void controlled_write(const struct controlled *c, const char *name, const struct buf *text)
+{
+    AUTO(free) char *path = live_path(c, name);
+    put(c, path, text);
+}
+
+void controlled_remove(const struct controlled *c, const char *name)
+{
+    AUTO(free) char *path = live_path(c, name);
+    ASSERT(unlink(path) == 0 || errno == ENOENT);
+}
+
+void controlled_write_service(const struct controlled *c, const struct world *w, int service)
+{
+    AUTO(free) char *path = mem_printf("%s/base/%04d.yaml", c->folder, service);
+    struct buf b;
+    buf_init(&b, 64u << 20);
+    world_write_service(w, service, &b);
+    put(c, path, &b);
+    buf_done(&b);
+}
+
+static void write_base(const struct controlled *c, const struct world *w)
+{
+    AUTO(free) char *path = mem_printf("%s/base/base.yaml", c->folder);
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    world_write_base(w, &b);
+    put(c, path, &b);
+    buf_done(&b);
+    for (int i = 0; i < w->services; i++) {
+        controlled_write_service(c, w, i);
+    }
 }
 
 static char *clock_file(const struct controlled *c)
@@ -100,18 +136,7 @@ void controlled_prepare(struct controlled *c, const struct world *w)
     AUTO(free) char *live = mem_printf("%s/live", folder);
     make_clock(c);
     ASSERT(mkdir(base, 0755) == 0 && mkdir(live, 0755) == 0);
-    struct buf b;
-    buf_init(&b, 64u << 20);
-    world_write_base(w, &b);
-    for (int i = 0; i < w->services; i++) {
-        world_write_service(w, i, &b);
-        if (i % FILE_SERVICES == FILE_SERVICES - 1 || i == w->services - 1) {
-            AUTO(free) char *path = mem_printf("%s/%04d.yaml", base, i / FILE_SERVICES);
-            write_file(path, &b);
-            buf_reset(&b);
-        }
-    }
-    buf_done(&b);
+    write_base(c, w);
 }
 
 char *controlled_ca_file(const struct controlled *c)

@@ -30,6 +30,9 @@ void controlled_start(struct controlled *c, const char *program, int shards);
 char *controlled_ca_file(const struct controlled *c);
 /* Puts the file there at once, whole. */
 void controlled_write(const struct controlled *c, const char *name, const struct buf *text);
+void controlled_remove(const struct controlled *c, const char *name); /* if it is there */
+/* Of the base: what is of this service, as the world is now. */
+void controlled_write_service(const struct controlled *c, const struct world *w, int service);
 /* So many seconds more have passed for the program's first thread, and it looks at the clock. */
 void controlled_pass(struct controlled *c, int64_t s);
 /* false: it crashed or its exit status isn't 0 (a sanitizer's finding, too); says so, with the end
