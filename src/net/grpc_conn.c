@@ -175,18 +175,24 @@ static void note_unsent(struct grpc_conn *c)
     c->unsent = unsent;
 }
 
-/* Moves what the session has to say to the socket, until that is full or nothing is left. */
-static bool flush(struct grpc_conn *c)
+/* While on, the kernel waits for more before it sends less than a segment; off sends all. */
+static void cork(const struct grpc_conn *c, int on)
+{
+    setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+static bool write_staged(struct grpc_conn *c, bool *corked)
 {
     struct buf *out = &c->shard->out;
     struct err e = ERR_INIT;
-    if (!write_pending(c)) {
-        return false;
-    }
     while (c->pending.len == 0 && h2_conn_wants_send(c->h2)) {
         buf_reset(out);
         int rv = h2_conn_send(c->h2, out, GRPC_WRITE_BYTES, &e);
         size_t sent = 0;
+        if (!*corked && h2_conn_wants_send(c->h2)) {
+            *corked = true;
+            cork(c, 1);
+        }
         if (!write_some(c, out->data, out->len, &sent) || rv < 0) {
             return false;
         }
@@ -194,6 +200,21 @@ static bool flush(struct grpc_conn *c)
         if (out->len == 0) {
             break;
         }
+    }
+    return true;
+}
+
+/* Moves what the session has to say to the socket, until that is full or nothing is left. Of a
+ * large message each record would be a segment of its own, sent and acknowledged by itself. */
+static bool flush(struct grpc_conn *c)
+{
+    bool corked = false;
+    bool ok = write_pending(c) && write_staged(c, &corked);
+    if (corked) {
+        cork(c, 0);
+    }
+    if (!ok) {
+        return false;
     }
     note_unsent(c);
     loop_watch_set(c->watch, LOOP_READ | (c->pending.len > 0 ? LOOP_WRITE : 0));

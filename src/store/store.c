@@ -207,6 +207,13 @@ static void index_remove(void *arg, enum store_index index, struct str key, stru
     }
 }
 
+/* Findings say where an object is, so that one that moved within its file isn't the same. */
+static bool same(const struct object *a, const struct object *b)
+{
+    return a == b ||
+           (a && b && a->hash == b->hash && a->line == b->line && str_eq(a->file, b->file));
+}
+
 /* Takes the references. A change that leads back to where it began is forgotten. */
 static void record(struct store *s, struct object *old, struct object *now)
 {
@@ -227,15 +234,9 @@ static void record(struct store *s, struct object *old, struct object *now)
     object_unref(old);
     object_unref(c->now);
     c->now = now;
-    bool same = c->old && now ? c->old->hash == now->hash : c->old == now;
-    if (same) {
+    if (same(c->old, now)) {
         change_free(map_remove(&s->changed, key));
     }
-}
-
-static bool same_place(const struct object *a, const struct object *b)
-{
-    return a->line == b->line && str_eq(a->file, b->file);
 }
 
 bool store_put(struct store *s, struct object *o)
@@ -243,8 +244,7 @@ bool store_put(struct store *s, struct object *o)
     struct map *table = &s->objects[o->kind];
     struct str key = full_name(s, o->meta.namespace, o->meta.name);
     struct object *old = map_find(table, key);
-    bool differs = !old || old->hash != o->hash;
-    if (!differs && same_place(old, o)) {
+    if (same(old, o)) {
         object_unref(o);
         return false;
     }
@@ -253,12 +253,8 @@ bool store_put(struct store *s, struct object *o)
         keys_of(&(struct keys){.each = index_remove, .arg = s, .scratch = s->scratch}, old);
     }
     keys_of(&(struct keys){.each = index_add, .arg = s, .scratch = s->scratch}, o);
-    if (differs) {
-        record(s, old, object_ref(o));
-    } else {
-        object_unref(old);
-    }
-    return differs;
+    record(s, old, object_ref(o));
+    return true;
 }
 
 bool store_remove(struct store *s, enum kind kind, struct str namespace, struct str name)

@@ -2,9 +2,8 @@
  * indexes that the mesh needs. Pure: no I/O, no clock. Owned by the brain thread.
  *
  * Putting and removing record changes; whoever derives something from the store takes them in
- * batches and recomputes only what they touch. An object equal to the one that is there (same hash)
- * changes nothing; it takes the other's place when it was read elsewhere, so that file and line are
- * right. */
+ * batches and recomputes only what they touch. An object equal to the one that is there (same hash,
+ * read at the same place) changes nothing and keeps the old pointer. */
 #ifndef OSM_STORE_STORE_H
 #define OSM_STORE_STORE_H
 

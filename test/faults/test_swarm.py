@@ -3,7 +3,7 @@ import pytest
 
 from swarm import of, swarm, verified
 
-STEPS = ("endpoint,weight,target,config,service,tenth,workload,certificate,known,fresh,window,refuse,"
+STEPS = ("endpoint,weight,target,config,service,tenth,workload,churn,certificate,known,fresh,window,refuse,"
          "drop,root,known,fresh,certificate,known")
 
 

@@ -85,19 +85,28 @@ static bool check_parts(const struct fixture *f, const struct memory *before)
     return true;
 }
 
-static void random_events(struct rng *r, struct fixture *f)
+/* last: what was put before; mostly that is what is there, and now it comes from another line. */
+static void put_moved(struct rng *r, struct fixture *f, const struct buf *last)
+{
+    if (last->len > 0 && rng_below(r, 2) == 0) {
+        AUTO(free) char *text = mem_printf("# moved\n%s", last->data);
+        fixture_put(f, text);
+    }
+}
+
+static void random_events(struct rng *r, struct fixture *f, struct buf *last)
 {
     uint32_t n = 1 + rng_below(r, 4);
+    put_moved(r, f, last);
     for (uint32_t i = 0; i < n; i++) {
         struct random_name name = random_pick(r);
         if (rng_below(r, 4) == 0) {
             fixture_remove(f, name.kind, name.namespace, name.name);
             continue;
         }
-        AUTO(buf_done) struct buf text;
-        buf_init(&text, 1u << 20);
-        random_write(r, &name, &text);
-        fixture_put(f, text.data);
+        buf_reset(last);
+        random_write(r, &name, last);
+        fixture_put(f, last->data);
     }
 }
 
@@ -107,13 +116,15 @@ static bool history(uint64_t seed)
     struct fixture f;
     fixture_init(&f);
     bool good = true;
+    AUTO(buf_done) struct buf last;
+    buf_init(&last, 1u << 20);
     for (int i = 0; i < 40; i++) { /* a world to begin with */
-        random_events(&r, &f);
+        random_events(&r, &f, &last);
     }
     for (int step = 0; step < STEPS && good; step++) {
         struct memory before = {0};
         remember(&before, f.mesh);
-        random_events(&r, &f);
+        random_events(&r, &f, &last);
         fixture_update(&f);
         AUTO(free) char *incremental = mesh_text(f.mesh);
         AUTO(free) char *scratch = from_scratch(f.store);

@@ -88,7 +88,7 @@ static const char help[] =
     "                                 --bad proxies that read nothing, grant no window, refuse\n"
     "                                 all, hang up\n"
     "  unread unread_window           changes while some read nothing, grant no window\n"
-    "  churn                          --churn pods are replaced\n"
+    "  churn                          --churn pods are replaced, a sixtieth at a time\n"
     "  rest                           memory and CPU when all is calm\n"
     "  floor                          what bare TLS costs; the last, all disconnect\n"
     "\n"
