@@ -114,7 +114,7 @@ static char *change_service(struct run *r, int times, struct buf *b)
 {
     struct world one = r->o.world;
     one.services++;
-    one.generations = one.slices = NULL;
+    one.generations = one.slices = one.based = NULL;
     world_write_service(&one, r->o.world.services + times, b);
     return mem_printf("service-%d", times);
 }
@@ -300,6 +300,7 @@ static void tidy(struct run *r, const seat_vec *seats)
         for (int k = 0; k < r->o.world.services; k++) {
             if (k == service || (is_tenth(service) && is_tenth(k))) {
                 controlled_write_service(&r->controlled, &r->o.world, k);
+                world_based(&r->o.world, k);
             }
         }
         controlled_remove(&r->controlled, file);

@@ -19,12 +19,14 @@ int world_proxies(const struct world *w)
 void world_init(struct world *w)
 {
     w->generations = mem_zalloc((size_t)world_proxies(w) * sizeof(*w->generations));
+    w->based = mem_zalloc((size_t)world_proxies(w) * sizeof(*w->based));
     w->slices = mem_zalloc((size_t)w->services * sizeof(*w->slices));
 }
 
 void world_done(struct world *w)
 {
     free(w->generations);
+    free(w->based);
     free(w->slices);
 }
 
@@ -152,15 +154,26 @@ void world_write_gone(const struct world *w, int service, int pod, struct buf *o
     world_write_deleted("v1", "Pod", name, out);
 }
 
-/* The pods of the base are hidden by what is written here, those between are not written any more.
- */
+static int based_of(const struct world *w, int service, int pod)
+{
+    return w->based ? w->based[world_pod_index(w, service, pod)] : 0;
+}
+
+void world_based(struct world *w, int service)
+{
+    for (int pod = 0; pod < world_pods(w, service); pod++) {
+        w->based[world_pod_index(w, service, pod)] = generation_of(w, service, pod);
+    }
+}
+
+/* Those of the base are hidden by what is written here, those between are not written any more. */
 void world_write_members(const struct world *w, int service, struct buf *out)
 {
     for (int pod = 0; pod < world_pods(w, service); pod++) {
-        int generation = generation_of(w, service, pod);
-        if (generation > 0) {
-            AUTO(free) char *first = pod_name(0, service, pod);
-            world_write_deleted("v1", "Pod", first, out);
+        int based = based_of(w, service, pod);
+        if (generation_of(w, service, pod) != based) {
+            AUTO(free) char *hidden = pod_name(based, service, pod);
+            world_write_deleted("v1", "Pod", hidden, out);
             write_pod(w, service, pod, out);
         }
     }

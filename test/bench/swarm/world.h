@@ -27,6 +27,7 @@ struct world {
     /* How often each pod was replaced, in the order of the services, and how often each service's
      * slice changed; NULL: never. */
     int *generations, *slices;
+    int *based; /* of each pod, which generation the base has; NULL: the first */
 };
 
 #define WORLD_NAMESPACE "bench"
@@ -34,7 +35,7 @@ struct world {
 int world_pods(const struct world *w, int service);
 int world_proxies(const struct world *w); /* all pods */
 
-/* Allocates what counts generations and slices. */
+/* Allocates what counts. */
 void world_init(struct world *w);
 void world_done(struct world *w);
 int world_pod_index(const struct world *w, int service, int pod);
@@ -52,8 +53,10 @@ void world_write_base(const struct world *w, struct buf *out);
 /* Everything of one service. */
 void world_write_service(const struct world *w, int service, struct buf *out);
 
-/* What changes of a service: its slice, and pods in place of others. */
+/* What changes of a service: its slice, and pods in place of those that the base has. */
 void world_write_members(const struct world *w, int service, struct buf *out);
+/* What world_write_service says now of its pods is in the base. */
+void world_based(struct world *w, int service);
 /* The pod that is there now goes. */
 void world_write_gone(const struct world *w, int service, int pod, struct buf *out);
 /* One object each, in a form that differs by variant. */
