@@ -185,10 +185,10 @@ struct resource_set *resource_set_edit(struct resource_set *s, const resource_ve
             }
             continue;
         }
-        bool repeated = out->n > 0 && out->at[out->n - 1]->id == fresh[j]->id;
-        if (!repeated) {
-            out->at[out->n++] = resource_ref(fresh[j]);
+        if (out->n > 0 && out->at[out->n - 1]->id == fresh[j]->id) {
+            resource_unref(out->at[--out->n]);
         }
+        out->at[out->n++] = resource_ref(fresh[j]);
         i += c == 0;
         j++;
     }

@@ -45,7 +45,8 @@ struct resource_set {
 struct resource_set *resource_set_new(struct resource *const *at, size_t n);
 /* Surely made of these, the very same? Of long ones and of equal names it may say no. */
 bool resource_set_is(const struct resource_set *s, const resource_vec *v);
-/* The set without those of `remove` (by name) and with those of `add` (replacing equal names).
+/* The set without those of `remove` (by name) and with those of `add` (replacing equal names; of
+ * several of one name the last counts, as it was made last).
  * Returns the same set, referenced, when nothing differs. */
 struct resource_set *resource_set_edit(struct resource_set *s, const resource_vec *remove,
                                        const resource_vec *add);

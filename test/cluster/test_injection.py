@@ -330,4 +330,4 @@ def test_another_root_reaches_the_sidecars(kubectl, mesh, joined):
 def test_the_secret_of_a_pod_that_was_refused_goes(kubectl, refused):
     """Two minutes after it was stored; those of pods that came are no longer waited for."""
     eventually(lambda: secrets(kubectl, refused) == [], 240)
-    assert "stay for now" not in kubectl("-n", NAMESPACE, "logs", "deployment/osm-injector")
+    assert "(406)" not in kubectl("-n", NAMESPACE, "logs", "deployment/osm-injector")

@@ -89,6 +89,21 @@ static void sets_are_the_same_by_content(void **state)
     resource_set_unref(again);
 }
 
+static void of_edits_of_one_name_the_last_counts(void **state)
+{
+    resource_vec none = {0}, add = {0};
+    VEC_PUSH(add, make("x", "first"));
+    VEC_PUSH(add, make("y", "y"));
+    VEC_PUSH(add, make("x", "last"));
+    struct resource_set *empty = resource_set_new(NULL, 0);
+    struct resource_set *s = resource_set_edit(empty, &none, &add);
+    assert_int_equal(s->n, 2);
+    assert_string_equal(resource_set_find(s, resource_id(STR("x")))->body->data, "last");
+    resource_set_unref(s);
+    resource_set_unref(empty);
+    resource_vec_done(&add);
+}
+
 static void own_resources_go_before_shared_ones(void **state)
 {
     resource_vec base = {0}, own = {0};
@@ -124,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_are_text_on_the_wire),
         cmocka_unit_test(sets_are_the_same_by_content),
+        cmocka_unit_test(of_edits_of_one_name_the_last_counts),
         cmocka_unit_test(own_resources_go_before_shared_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
