@@ -106,15 +106,15 @@ void grpc_call_set_user(struct grpc_call *c, void *user)
 struct blob *grpc_frame(struct str message)
 {
     ASSERT(message.len <= UINT32_MAX);
-    AUTO(free) uint8_t *bytes = mem_alloc(message.len + 5);
+    AUTO(free) uint8_t *bytes = mem_alloc(message.len + GRPC_PREFIX);
     bytes[0] = 0;
     for (int i = 0; i < 4; i++) {
         bytes[1 + i] = (uint8_t)(message.len >> (24 - 8 * i));
     }
     if (message.len > 0) {
-        memcpy(bytes + 5, message.ptr, message.len);
+        memcpy(bytes + GRPC_PREFIX, message.ptr, message.len);
     }
-    return blob_new(bytes, message.len + 5);
+    return blob_new(bytes, message.len + GRPC_PREFIX);
 }
 
 static void want_send(struct h2_conn *c)

@@ -14,13 +14,32 @@ void resources_free(void *r)
     free(r);
 }
 
-void resources_append(struct resources *to, const struct resources *from)
+static struct resource *find(const resource_vec *v, const struct resource *r)
 {
-    for (int t = 0; from && t < XDS_TYPES; t++) {
-        VEC_EACH(from->out[t], one) {
-            VEC_PUSH(to->out[t], resource_ref(*one));
+    VEC_EACH(*v, x) {
+        if ((*x)->id == r->id && (*x)->version == r->version) {
+            return *x;
         }
     }
+    return NULL;
+}
+
+/* Those that other, which may be NULL, hasn't. */
+static void append_new(struct resources *to, const struct resources *from,
+                       const struct resources *other)
+{
+    for (int t = 0; from && t < XDS_TYPES; t++) {
+        VEC_EACH(from->out[t], r) {
+            if (!other || !find(&other->out[t], *r)) {
+                VEC_PUSH(to->out[t], resource_ref(*r));
+            }
+        }
+    }
+}
+
+void resources_append(struct resources *to, const struct resources *from)
+{
+    append_new(to, from, NULL);
 }
 
 struct translate planner_translate(const struct planner *p)
@@ -42,16 +61,6 @@ void planner_count(struct planner *p, const struct resources *made)
 
 /* --- services --- */
 
-static struct resource *find(const resource_vec *v, const struct resource *r)
-{
-    VEC_EACH(*v, x) {
-        if ((*x)->id == r->id && (*x)->version == r->version) {
-            return *x;
-        }
-    }
-    return NULL;
-}
-
 static void keep_same(struct resources *now, const struct resources *old)
 {
     for (int t = 0; old && t < XDS_TYPES; t++) {
@@ -70,18 +79,6 @@ void resources_put(struct resources *old, struct resources *now)
     keep_same(now, old);
     resources_done(old);
     *old = *now;
-}
-
-static void append_new(struct resources *to, const struct resources *from,
-                       const struct resources *other)
-{
-    for (int t = 0; from && t < XDS_TYPES; t++) {
-        VEC_EACH(from->out[t], r) {
-            if (!other || !find(&other->out[t], *r)) {
-                VEC_PUSH(to->out[t], resource_ref(*r));
-            }
-        }
-    }
 }
 
 /* Puts r (may be NULL: gone) in place of what is at key, and notes the edit of the base. */

@@ -66,7 +66,7 @@ static void a_new_endpoint_changes_one_list(void **state)
 /* Proxies hold what they were sent: what comes out the same again isn't in memory beside it. */
 static void what_is_made_again_the_same_is_kept_once(void **state)
 {
-    static const char audit[] =
+    static const char debug[] =
         "---\napiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\n"
         "metadata: {namespace: osm-system, name: osm-mesh-config}\n"
         "spec: {traffic: {enablePermissiveTrafficPolicyMode: true}, "
@@ -74,7 +74,7 @@ static void what_is_made_again_the_same_is_kept_once(void **state)
     struct world *w = *state;
     apply(w, NAMESPACE PERMISSIVE WEB CLIENT);
     struct resource *cluster = find(w, "u-client", XDS_CDS, "a/web|8080");
-    apply(w, audit);
+    apply(w, debug);
     assert_ptr_equal(find(w, "u-client", XDS_CDS, "a/web|8080"), cluster);
     /* The plan's (base), the service's, and no other. */
     assert_int_equal(atomic_load(&cluster->ref.n), 2);
