@@ -1,7 +1,10 @@
-/* Hashing on xxHash. */
+/* Hashing on xxHash, compiled into this file: most of what is hashed is so short that a call of the
+ * library would be the dearer part. */
 #include "base/hash.h"
 
 #include <sys/random.h>
+
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 uint64_t hash_bytes(const void *p, size_t len)

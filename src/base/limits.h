@@ -65,6 +65,11 @@
 /* HTTP/2: decoded header bytes of one request; Envoy sends under 1 KB. */
 #define LIMIT_H2_HEADER_BYTES 16384
 #define LIMIT_H2_HEADERS 100
+/* HTTP/2: what a peer may send before it hears that we read it, a stream and a connection. With the
+ * protocol's 64 KB a large request came in pieces, and in a storm all proxies' first pieces waited
+ * in our memory for the rest; a returning proxy of 1,000 services says what it has in 240 KB. What
+ * a request may have is LIMIT_ADS_REQUEST_BYTES. */
+#define LIMIT_H2_WINDOW_BYTES (512 << 10)
 /* HTTP/2: frames that cost us and not the peer (CVE-2023-44487 and its kin), a second. */
 #define LIMIT_H2_RESETS_BURST 100
 #define LIMIT_H2_RESETS_RATE 10

@@ -566,8 +566,10 @@ struct h2_conn *h2_conn_new(const struct h2_conn_options *options)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_ADS_STREAMS_PER_CONN},
         {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, options->header_table_bytes},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_H2_HEADER_BYTES},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_WINDOW_BYTES},
     };
     nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, COUNT_OF(settings));
+    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, LIMIT_H2_WINDOW_BYTES);
     return c;
 }
 

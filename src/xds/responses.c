@@ -297,8 +297,10 @@ static struct response *response_new(struct response_cache *c, enum xds_type typ
     ref_init(&r->ref);
     r->type = type;
     r->nonce = nonce;
-    for (size_t i = 0; i < q->resources->len; i++) {
-        VEC_PUSH(r->resources, resource_ref(q->resources->at[i]));
+    r->resources.cap = q->resources->len;
+    r->resources.at = mem_array(NULL, r->resources.cap, sizeof(*r->resources.at));
+    VEC_EACH(*q->resources, x) {
+        r->resources.at[r->resources.len++] = resource_ref(*x);
     }
     encode(c, r, q);
     return r;

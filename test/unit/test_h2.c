@@ -289,21 +289,40 @@ static void a_message_may_come_in_several_frames(void **state)
     assert_int_equal(p->service.closed, 1);
 }
 
-/* Frame by frame: each is one record of TLS, and none leaves a small one behind. */
-static void a_long_answer_fills_records(void **state)
+/* A message of so many letters, in as many frames as it needs; returns the message's bytes. */
+static size_t put_long_message(struct buf *b, uint32_t stream, size_t letters)
 {
-    struct peer *p = *state;
-    static char text[40001];
-    memset(text, 'x', sizeof(text) - 1);
-    struct blob *m = grpc_frame(str_of(text));
-    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    AUTO(free) char *text = mem_alloc(letters);
+    memset(text, 'x', letters);
+    struct blob *m = grpc_frame((struct str){text, letters});
     for (struct str rest = blob_str(m); rest.len > 0;) {
         size_t part = rest.len < 16384 ? rest.len : 16384;
-        put_frame(&p->in, DATA, 0, 1, (struct str){rest.ptr, part});
+        put_frame(b, DATA, 0, stream, (struct str){rest.ptr, part});
         rest = (struct str){rest.ptr + part, rest.len - part};
     }
     size_t whole = m->len;
     blob_unref(m);
+    return whole;
+}
+
+static void a_large_request_waits_for_no_window(void **state)
+{
+    struct peer *p = *state;
+    run(p, true);
+    put_frame(&p->in, SETTINGS, ACK, 0, STR(""));
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    put_long_message(&p->in, 1, LIMIT_H2_WINDOW_BYTES - 5);
+    run(p, true);
+    assert_false(p->ended);
+    assert_int_equal(p->service.messages, 1);
+}
+
+/* Frame by frame: each is one record of TLS, and none leaves a small one behind. */
+static void a_long_answer_fills_records(void **state)
+{
+    struct peer *p = *state;
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    size_t whole = put_long_message(&p->in, 1, 40000);
     run(p, true);
     struct str out = buf_str(&p->out);
     assert_int_equal(find_frame(out, DATA, 1, 0).payload.len, 16384 - 9);
@@ -850,6 +869,7 @@ int main(void)
         WITH_PEER(messages_are_answered),
         WITH_PEER(input_may_be_cut_anywhere),
         WITH_PEER(a_message_may_come_in_several_frames),
+        WITH_PEER(a_large_request_waits_for_no_window),
         WITH_PEER(a_long_answer_fills_records),
         WITH_PEER(calls_that_arent_ours_are_refused),
         WITH_PEER(no_header_is_remembered_for_a_peer_that_would),
