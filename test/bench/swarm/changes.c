@@ -34,15 +34,15 @@ void step_start(struct run *r)
     connect_all(r, "start", false);
 }
 
-void step_reconnect(struct run *r, bool known)
+void step_reconnect(struct run *r, const struct step *step)
 {
     for (int i = 0; i < r->fleet.n; i++) {
         fleet_close(&r->fleet, i);
-        if (!known) {
+        if (!step->known) {
             fleet_forget(&r->fleet, i);
         }
     }
-    connect_all(r, known ? "reconnect_known" : "reconnect_fresh", known);
+    connect_all(r, step->what, step->known);
 }
 
 /* --- what changes --- */
@@ -134,20 +134,20 @@ static const struct kind {
     {"service", change_service, 1 << WORLD_HOT},
 };
 
-static const struct kind *find_kind(const char *step)
+static const struct kind *find_kind(const char *name)
 {
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        if (strcmp(step, kinds[i].name) == 0) {
+        if (strcmp(name, kinds[i].name) == 0) {
             return &kinds[i];
         }
     }
     return NULL;
 }
 
-char *step_write_change(struct run *r, const char *step, struct buf *b)
+char *step_write_change(struct run *r, const char *change, struct buf *b)
 {
     static int times[COUNT_OF(kinds)];
-    const struct kind *k = find_kind(step);
+    const struct kind *k = find_kind(change);
     return k ? k->write(r, ++times[k - kinds], b) : NULL;
 }
 
@@ -167,15 +167,15 @@ static void change(struct run *r, const struct kind *k, struct buf *text, bool a
     run_end_change(r, k->name, &m, hear, alone, -1);
 }
 
-void step_change(struct run *r, const char *step)
+void step_change(struct run *r, const struct step *step)
 {
-    const struct kind *k = find_kind(step);
+    const struct kind *k = find_kind(step->name);
     ASSERT(k);
     struct buf b;
     buf_init(&b, 64u << 20);
     for (int i = 0; r->failures == 0 && i < r->o.rounds; i++) {
         buf_reset(&b);
-        change(r, k, &b, i % 2 == 1 && strcmp(step, "endpoint") == 0);
+        change(r, k, &b, i % 2 == 1 && strcmp(step->name, "endpoint") == 0);
     }
     buf_done(&b);
 }
@@ -278,11 +278,11 @@ static seat_vec take_some(struct run *r, int count, int size, const char *what)
 
 /* Memory when all is calm, once the controller has given back what it needed in between, and what
  * it takes to keep all connected. */
-void step_rest(struct run *r, const char *step)
+void step_rest(struct run *r, const struct step *step)
 {
     struct mark m = run_mark(r);
     fleet_idle(&r->fleet, CALM_MS);
-    run_say_head(r, step);
+    run_say_head(r, step->name);
     run_say("seconds", CALM_MS / 1000.0);
     run_say_since(r, &m);
     run_say_memory(r);
@@ -324,7 +324,7 @@ static void churn_for(struct run *r, int minutes, int pods)
     say_replaced(r, "churn", &m, replaced, hear);
 }
 
-void step_churn(struct run *r, const char *step)
+void step_churn(struct run *r, const struct step *step)
 {
     int count = r->o.churn ? r->o.churn : r->fleet.n * 6 / 10, minutes = count < 60 ? count : 60;
     for (int third = 0; r->failures == 0 && third < 3; third++) {
@@ -333,7 +333,7 @@ void step_churn(struct run *r, const char *step)
 }
 
 /* Of the pods that somebody may call: others hear of a new endpoint. */
-void step_workload(struct run *r, const char *step)
+void step_workload(struct run *r, const struct step *step)
 {
     const struct world *w = &r->o.world;
     int size = w->policy == WORLD_HOT ? world_pods(w, 0) : r->fleet.n;

@@ -50,7 +50,7 @@ static void floor_push(struct run *r, struct floor *f, struct link_options *o,
 }
 
 /* The proxies make room for it: a process has so many descriptors. */
-void step_floor(struct run *r, const char *step)
+void step_floor(struct run *r, const struct step *step)
 {
     uint16_t port;
     run_at_rest(r);

@@ -45,10 +45,10 @@ static void make_true(struct run *r, const char *what, struct change *c, int bad
 
 /* An endpoint's change by turns without and beside readers that block, in pairs whose order
  * changes: whatever else the machine does falls on both. Without: they aren't connected. */
-void step_beside_blocked(struct run *r, const char *what, enum link_manner manner)
+void step_beside_blocked(struct run *r, const struct step *step)
 {
     struct blocked b;
-    blocked_init(&b, r, what, manner, count_bad(r));
+    blocked_init(&b, r, step->what, step->blocked, count_bad(r));
     r->fleet.reconnect = true;
     for (int i = 0; r->failures == 0 && i < 2 * r->o.pairs; i++) {
         bool first = i % 2 == 0, swapped = i / 2 % 2 == 1, beside = first == swapped;
@@ -56,8 +56,8 @@ void step_beside_blocked(struct run *r, const char *what, enum link_manner manne
             blocked_open(&b, false);
             blocked_wait(&b);
         }
-        struct change c = prepare(r, what, "endpoint");
-        make_true(r, what, &c, beside ? b.n : 0);
+        struct change c = prepare(r, step->what, "endpoint");
+        make_true(r, step->what, &c, beside ? b.n : 0);
         if (beside) {
             blocked_end(&b);
         }
@@ -70,25 +70,25 @@ void step_beside_blocked(struct run *r, const char *what, enum link_manner manne
 /* Change after change while they don't read: what that costs in memory, and that nothing is queued.
  * Those without a window know all, so that they can't take the first change; the others nothing. Of
  * memory that says first how it was when they read, then before and after each change. */
-void step_unread(struct run *r, const char *what, enum link_manner manner)
+void step_unread(struct run *r, const struct step *step)
 {
     enum { CHANGES = 7 }; /* a slice of two, three or ten forms isn't as it was before the first */
     const char *kind = r->o.world.policy == WORLD_HOT ? "endpoint" : "tenth";
-    bool known = manner == LINK_NO_WINDOW;
+    bool known = step->blocked == LINK_NO_WINDOW;
     struct blocked b;
-    say_memory(r, what, -1);
-    blocked_init(&b, r, what, manner, count_bad(r));
+    say_memory(r, step->what, -1);
+    blocked_init(&b, r, step->what, step->blocked, count_bad(r));
     r->fleet.reconnect = true;
     blocked_open(&b, known);
     for (int i = 0; r->failures == 0 && i < CHANGES; i++) {
         if (i == !!known) {
             blocked_wait(&b);
         }
-        say_memory(r, what, i);
-        struct change c = prepare(r, what, kind);
+        say_memory(r, step->what, i);
+        struct change c = prepare(r, step->what, kind);
         make_true(r, "while_unread", &c, b.n);
     }
-    say_memory(r, what, CHANGES);
+    say_memory(r, step->what, CHANGES);
     blocked_end(&b);
     blocked_done(&b);
     r->fleet.reconnect = false;
@@ -125,7 +125,7 @@ static void endpoint_beside(struct run *r, const char *what, enum bad how, int b
 }
 
 /* As above; without: they behave. Neither counts what they receive. */
-void step_beside(struct run *r, const char *what, enum bad how)
+void step_beside(struct run *r, const struct step *step)
 {
     int n = count_bad(r);
     for (int i = 0; i < n; i++) {
@@ -134,7 +134,7 @@ void step_beside(struct run *r, const char *what, enum bad how)
     r->fleet.reconnect = true;
     for (int i = 0; r->failures == 0 && i < 2 * r->o.pairs; i++) {
         bool first = i % 2 == 0, swapped = i / 2 % 2 == 1;
-        endpoint_beside(r, what, how, first == swapped ? n : 0);
+        endpoint_beside(r, step->what, step->bad, first == swapped ? n : 0);
     }
     for (int i = 0; i < n; i++) {
         fleet_close(&r->fleet, i);
@@ -142,6 +142,6 @@ void step_beside(struct run *r, const char *what, enum bad how)
         fleet_exempt(&r->fleet, i, false);
         fleet_open(&r->fleet, i);
     }
-    run_settle(r, what);
+    run_settle(r, step->what);
     r->fleet.reconnect = false;
 }

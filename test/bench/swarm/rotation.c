@@ -55,7 +55,7 @@ static void move_last_service(struct run *r)
 }
 
 /* One identity's certificate comes to its end while all others are good for a day. */
-void step_certificate(struct run *r, const char *step)
+void step_certificate(struct run *r, const struct step *step)
 {
     set_short_lived(r, true);
     move_last_service(r);
@@ -67,7 +67,7 @@ void step_certificate(struct run *r, const char *step)
 }
 
 /* As docs/operate.md says: both in the file, then the new one alone. */
-void step_root(struct run *r, const char *step)
+void step_root(struct run *r, const struct step *step)
 {
     AUTO(free) char *file = controlled_ca_file(&r->controlled);
     certs_rotate(file);

@@ -15,45 +15,7 @@ enum { SPARE_DESCRIPTORS = 128 };
 
 /* --- steps --- */
 
-static void reconnect(struct run *r, const char *step)
-{
-    step_reconnect(r, strcmp(step, "known") == 0);
-}
-
-static void beside_slow(struct run *r, const char *step)
-{
-    step_beside_blocked(r, "beside_slow", LINK_LEAVES);
-}
-
-static void beside_no_window(struct run *r, const char *step)
-{
-    step_beside_blocked(r, "beside_no_window", LINK_NO_WINDOW);
-}
-
-static void unread(struct run *r, const char *step)
-{
-    step_unread(r, "unread", LINK_LEAVES);
-}
-
-static void unread_no_window(struct run *r, const char *step)
-{
-    step_unread(r, "unread_no_window", LINK_NO_WINDOW);
-}
-
-static void beside_refusing(struct run *r, const char *step)
-{
-    step_beside(r, "beside_refusing", BAD_REFUSES);
-}
-
-static void beside_dropping(struct run *r, const char *step)
-{
-    step_beside(r, "beside_dropping", BAD_DROPS);
-}
-
-static const struct step {
-    const char *name;
-    void (*run)(struct run *r, const char *step);
-} steps[] = {
+static const struct step steps[] = {
     {"endpoint", step_change},
     {"weight", step_change},
     {"target", step_change},
@@ -63,14 +25,14 @@ static const struct step {
     {"workload", step_workload},
     {"certificate", step_certificate},
     {"root", step_root},
-    {"known", reconnect},
-    {"fresh", reconnect},
-    {"slow", beside_slow},
-    {"window", beside_no_window},
-    {"refuse", beside_refusing},
-    {"drop", beside_dropping},
-    {"unread", unread},
-    {"unread_window", unread_no_window},
+    {"known", step_reconnect, "reconnect_known", .known = true},
+    {"fresh", step_reconnect, "reconnect_fresh", .known = false},
+    {"slow", step_beside_blocked, "beside_slow", .blocked = LINK_LEAVES},
+    {"window", step_beside_blocked, "beside_no_window", .blocked = LINK_NO_WINDOW},
+    {"refuse", step_beside, "beside_refusing", .bad = BAD_REFUSES},
+    {"drop", step_beside, "beside_dropping", .bad = BAD_DROPS},
+    {"unread", step_unread, "unread", .blocked = LINK_LEAVES},
+    {"unread_window", step_unread, "unread_no_window", .blocked = LINK_NO_WINDOW},
     {"churn", step_churn},
     {"rest", step_rest},
     {"floor", step_floor},
@@ -282,7 +244,8 @@ static int run(const struct args *args, struct err *e)
     begin(&r);
     step_start(&r);
     for (size_t i = 0; i < wanted.len && r.failures == 0 && proxy_counts.wrong == 0; i++) {
-        find_step(wanted.at[i])->run(&r, wanted.at[i]);
+        const struct step *step = find_step(wanted.at[i]);
+        step->run(&r, step);
     }
     return end(&r);
 }
