@@ -1,18 +1,22 @@
-/* Any bytes as the history of a discovery stream: plans that change, acknowledgements, refusals,
- * subscriptions, time. A model of the proxy takes what it is sent. At most one response of a type
- * is ever in flight, the stream comes to rest, and the proxy ends with just what the plan says, but
- * for contents that it refused: those that came alone or that it named. */
+/* Any bytes as the history of a discovery stream, in each of the two protocols: plans that change,
+ * acknowledgements, refusals, subscriptions, time. A model of the proxy takes what it is sent. At
+ * most one response of a type is ever in flight, the stream comes to rest, and the proxy ends with
+ * just what the plan says, but for contents that it refused: those that came alone or that it
+ * named, and in the state of the world a whole set. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "envoy/service/discovery/v3/discovery.pb-c.h"
 #include "xds/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest Request;
-typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse Response;
+typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest DeltaRequest;
+typedef Envoy__Service__Discovery__V3__DeltaDiscoveryResponse DeltaResponse;
+typedef Envoy__Service__Discovery__V3__DiscoveryRequest SotwRequest;
+typedef Envoy__Service__Discovery__V3__DiscoveryResponse SotwResponse;
 
 enum { NAMES = 6 };
 
@@ -20,6 +24,7 @@ enum { NAMES = 6 };
 enum { BLAMED = 1 };
 
 struct history {
+    bool delta;
     struct stream *stream;
     struct response_cache *cache;
     struct response *in_flight[XDS_TYPES];
@@ -28,6 +33,9 @@ struct history {
     int generation[NAMES];           /* of what the plan has; 0: nothing */
     int made;
     uint64_t refused[XDS_TYPES][NAMES]; /* version; 0: none */
+    /* State of the world: the last response that was seen, that was taken, and was it refused? */
+    char nonce[XDS_TYPES][17], version[XDS_TYPES][17];
+    bool refused_last[XDS_TYPES];
     int64_t now;
 };
 
@@ -40,7 +48,7 @@ static struct resource *resource_of(const struct history *h, enum xds_type t, in
 {
     char name[8], body[32];
     snprintf(name, sizeof(name), "n%d", i);
-    int n = snprintf(body, sizeof(body), "%d of %d", h->generation[i], (int)t);
+    int n = snprintf(body, sizeof(body), "%s %d of %d", name, h->generation[i], (int)t);
     return resource_new(str_of(name), blob_new(body, (size_t)n), 0);
 }
 
@@ -62,45 +70,120 @@ static struct plan *plan_of(const struct history *h)
     return p;
 }
 
-static void ask(struct history *h, enum xds_type t, const char *nonce, const char *error,
-                const char *add, const char *drop)
+static void send_request(struct history *h, const ProtobufCMessage *q)
 {
-    Request q = ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    uint8_t bytes[512];
     enum xds_type refused;
     struct err e = ERR_INIT;
-    uint8_t bytes[512];
+    size_t n = protobuf_c_message_pack(q, bytes);
+    ASSERT(stream_on_request(h->stream, (struct str){(char *)bytes, n}, h->now, &refused, &e) == 0);
+}
+
+static void ask_delta(struct history *h, enum xds_type t, const char *nonce,
+                      Google__Rpc__Status *error, const char *add, const char *drop)
+{
+    DeltaRequest q = ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
     q.type_url = (char *)xds_type_url(t);
     q.response_nonce = (char *)(nonce ? nonce : "");
-    status.message = (char *)error;
-    q.error_detail = error ? &status : NULL;
+    q.error_detail = error;
     q.resource_names_subscribe = (char **)&add;
     q.n_resource_names_subscribe = add != NULL;
     q.resource_names_unsubscribe = (char **)&drop;
     q.n_resource_names_unsubscribe = drop != NULL;
-    size_t n = envoy__service__discovery__v3__delta_discovery_request__pack(&q, bytes);
-    ASSERT(stream_on_request(h->stream, (struct str){(char *)bytes, n}, h->now, &refused, &e) == 0);
+    send_request(h, &q.base);
 }
 
-static void take(struct history *h, enum xds_type t, const struct response *r, bool refuse)
+/* All names that are wanted, and what was seen last. */
+static void ask_sotw(struct history *h, enum xds_type t, Google__Rpc__Status *error)
 {
-    ASSERT(!r->rest);
-    Response *m = envoy__service__discovery__v3__delta_discovery_response__unpack(
-        NULL, r->framed->len - 5, (uint8_t *)r->framed->data + 5);
+    SotwRequest q = ENVOY__SERVICE__DISCOVERY__V3__DISCOVERY_REQUEST__INIT;
+    static char names[NAMES][3] = {"n0", "n1", "n2", "n3", "n4", "n5"};
+    char *list[NAMES];
+    q.type_url = (char *)xds_type_url(t);
+    q.version_info = h->version[t];
+    q.response_nonce = h->nonce[t];
+    q.error_detail = error;
+    q.resource_names = list;
+    for (int i = 0; i < NAMES; i++) {
+        if (h->wanted[t][i]) {
+            list[q.n_resource_names++] = names[i];
+        }
+    }
+    send_request(h, &q.base);
+}
+
+static void ask(struct history *h, enum xds_type t, const char *nonce, const char *error,
+                const char *add, const char *drop)
+{
+    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+    status.message = (char *)error;
+    if (h->delta) {
+        ask_delta(h, t, nonce, error ? &status : NULL, add, drop);
+    } else {
+        ask_sotw(h, t, error ? &status : NULL);
+    }
+}
+
+static void take_one(struct history *h, enum xds_type t, int n, uint64_t version, bool refuse,
+                     bool alone)
+{
+    if (!refuse) {
+        /* Nobody waits any more for what came too late. */
+        h->held[t][n] = by_name(t) && !h->wanted[t][n] ? 0 : version;
+    } else if (alone || n == BLAMED) {
+        h->refused[t][n] = version;
+    }
+}
+
+static void take_delta(struct history *h, enum xds_type t, struct str bytes, bool refuse)
+{
+    DeltaResponse *m = envoy__service__discovery__v3__delta_discovery_response__unpack(
+        NULL, bytes.len, (const uint8_t *)bytes.ptr);
     ASSERT(m);
     for (size_t i = 0; i < m->n_resources; i++) {
-        int n = m->resources[i]->name[1] - '0';
-        uint64_t version = resource_version_parse(str_of(m->resources[i]->version));
-        if (!refuse) {
-            h->held[t][n] = version;
-        } else if (m->n_resources == 1 || n == BLAMED) {
-            h->refused[t][n] = version;
-        }
+        take_one(h, t, m->resources[i]->name[1] - '0',
+                 resource_version_parse(str_of(m->resources[i]->version)), refuse,
+                 m->n_resources == 1);
     }
     for (size_t i = 0; i < m->n_removed_resources; i++) {
         h->held[t][m->removed_resources[i][1] - '0'] = 0;
     }
     envoy__service__discovery__v3__delta_discovery_response__free_unpacked(m, NULL);
+}
+
+/* Clusters and listeners come as the whole set; of what is refused nothing is taken. */
+static void take_sotw(struct history *h, enum xds_type t, struct str bytes, bool refuse)
+{
+    SotwResponse *m = envoy__service__discovery__v3__discovery_response__unpack(
+        NULL, bytes.len, (const uint8_t *)bytes.ptr);
+    ASSERT(m);
+    if (!by_name(t) && !refuse) {
+        memset(h->held[t], 0, sizeof(h->held[t]));
+    }
+    for (size_t i = 0; i < m->n_resources; i++) {
+        const ProtobufCBinaryData *body = &m->resources[i]->value;
+        int n = body->data[1] - '0';
+        take_one(h, t, n, hash_bytes(body->data, body->len), refuse,
+                 by_name(t) && m->n_resources == 1);
+    }
+    snprintf(h->nonce[t], sizeof(h->nonce[t]), "%s", m->nonce);
+    if (!refuse) {
+        snprintf(h->version[t], sizeof(h->version[t]), "%s", m->version_info);
+    }
+    h->refused_last[t] = refuse;
+    envoy__service__discovery__v3__discovery_response__free_unpacked(m, NULL);
+}
+
+static void take(struct history *h, enum xds_type t, const struct response *r, bool refuse)
+{
+    struct str framed = blob_str(r->framed);
+    struct str bytes = {framed.ptr + 5, framed.len - 5};
+    ASSERT(!r->rest);
+    if (h->delta) {
+        take_delta(h, t, bytes, refuse);
+    } else {
+        take_sotw(h, t, bytes, refuse);
+    }
 }
 
 static void answer(struct history *h, enum xds_type t, bool refuse)
@@ -197,6 +280,11 @@ static void compare(const struct history *h)
             struct resource *r = resource_of(h, (enum xds_type)t, i);
             uint64_t due = h->generation[i] > 0 ? r->version : 0;
             bool whole = !by_name((enum xds_type)t);
+            /* A whole set that was refused isn't repeated until it differs. */
+            if (whole && !h->delta && h->refused_last[t]) {
+                resource_unref(r);
+                continue;
+            }
             /* What is asked for by name goes with what names it: it isn't taken away. */
             if ((whole || (due && h->wanted[t][i])) && (!due || h->refused[t][i] != due)) {
                 ASSERT(h->held[t][i] == due);
@@ -206,9 +294,10 @@ static void compare(const struct history *h)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void live(bool delta, const uint8_t *data, size_t len)
 {
-    struct history h = {.stream = stream_new(true), .cache = response_cache_new(), .now = 1000};
+    struct history h = {
+        .delta = delta, .stream = stream_new(delta), .cache = response_cache_new(), .now = 1000};
     change_plan(&h, 0);
     ask(&h, XDS_CDS, NULL, NULL, NULL, NULL);
     ask(&h, XDS_LDS, NULL, NULL, NULL, NULL);
@@ -219,5 +308,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     compare(&h);
     stream_free(h.stream);
     response_cache_free(h.cache);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    live(true, data, len);
+    live(false, data, len);
     return 0;
 }
