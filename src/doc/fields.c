@@ -1,6 +1,4 @@
 /* Decoding by field tables. */
-#include "doc/fields.h"
-
 #include <inttypes.h>
 #include <string.h>
 
@@ -8,159 +6,10 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "doc/base64.h"
+#include "doc/fields_internal.h"
 
 /* Entries of a list of maps: these are header conditions, and no request has as many headers. */
 #define MAPS_MAX 100
-
-/* Where we are in the document; a chain on the stack, written out only for findings. */
-struct place {
-    const struct place *up;
-    struct str name; /* member or map key */
-    size_t index;    /* of a list's entry when name.ptr is NULL */
-    int line;
-};
-
-static void place_write(const struct place *p, struct buf *out)
-{
-    if (!p) {
-        return;
-    }
-    place_write(p->up, out);
-    if (!p->name.ptr) {
-        buf_printf(out, "[%zu]", p->index);
-        return;
-    }
-    bool plain = p->name.len > 0;
-    for (size_t i = 0; i < p->name.len; i++) {
-        plain &= p->name.ptr[i] > ' ' && !strchr(".[]\"/", p->name.ptr[i]);
-    }
-    if (plain) {
-        buf_printf(out, "%s%.*s", out->len ? "." : "", STR_ARG(p->name));
-    } else {
-        buf_printf(out, "[\"%.*s\"]", STR_ARG(p->name));
-    }
-}
-
-static void report(struct decode *d, enum finding_level level, const struct place *p,
-                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void report(struct decode *d, enum finding_level level, const struct place *p,
-                   const char *fmt, ...)
-{
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, 4096);
-    place_write(p, &text);
-    buf_addz(&text, text.len ? ": " : "");
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
-    va_end(ap);
-    d->errors += level == FINDING_ERROR;
-    findings_add(d->findings, level, d->file, p ? p->line : 0, d->object, "%.*s",
-                 STR_ARG(buf_str(&text)));
-}
-
-/* A few words for what stands in the document. */
-static const char *found(struct arena *a, const struct field *f, const struct value *v)
-{
-    bool secret = f->flags & FIELD_SECRET;
-    switch (v->type) {
-    case VALUE_NULL:
-        return "nothing";
-    case VALUE_BOOL:
-        return secret ? "a truth value" : v->boolean ? "true" : "false";
-    case VALUE_INT:
-        return secret ? "a number" : arena_printf(a, "%" PRId64, v->integer).ptr;
-    case VALUE_FLOAT:
-        return secret ? "a number" : arena_printf(a, "%g", v->number).ptr;
-    case VALUE_STRING:
-        if (secret) {
-            return "other text";
-        }
-        return arena_printf(a, v->string.len > 80 ? "\"%.*s...\"" : "\"%.*s\"",
-                            (int)(v->string.len > 80 ? 80 : v->string.len), v->string.ptr)
-            .ptr;
-    case VALUE_ARRAY:
-        return v->array.len ? "a list" : "an empty list";
-    case VALUE_OBJECT:
-        return v->object.len ? "a map" : "an empty map";
-    }
-    return "something else";
-}
-
-static void number_range(const struct field *f, struct buf *out)
-{
-    if (f->min == 0 && f->max == 0) {
-        buf_addz(out, "a whole number");
-    } else if (f->max == 0 || f->max == INT64_MAX) {
-        buf_printf(out, "a whole number of at least %" PRId64, f->min);
-    } else {
-        buf_printf(out, "a whole number from %" PRId64 " to %" PRId64, f->min, f->max);
-    }
-}
-
-/* `"A", "B" or "C"`. */
-static void word_list(const char *const *words, struct buf *out)
-{
-    for (size_t i = 0; words[i]; i++) {
-        const char *before = i == 0 ? "" : words[i + 1] ? ", " : " or ";
-        buf_printf(out, "%s\"%s\"", before, words[i]);
-    }
-}
-
-/* What should have stood there. */
-static void wanted(const struct field *f, struct buf *out)
-{
-    switch (f->type) {
-    case FIELD_BOOL:
-        buf_addz(out, "true or false");
-        break;
-    case FIELD_INT:
-        number_range(f, out);
-        break;
-    case FIELD_INT_OR_STRING:
-        number_range(f, out);
-        buf_printf(out, " or %s", f->format ? f->format->what : "a name");
-        break;
-    case FIELD_STRING:
-    case FIELD_ENUM:
-        if (f->words) {
-            word_list(f->words, out);
-        } else {
-            buf_addz(out, f->format ? f->format->what : "text");
-        }
-        break;
-    case FIELD_DURATION:
-        buf_addz(out, "a duration such as \"90s\" or \"1h30m\"");
-        break;
-    case FIELD_LIST:
-        buf_addz(out, f->min > 0 ? "a list of at least one entry" : "a list");
-        break;
-    case FIELD_MAPS:
-        buf_addz(out, "a list of maps of text, each entry as `- name: value`");
-        break;
-    case FIELD_MAP:
-    case FIELD_BYTES_MAP:
-        buf_addz(out, "a map of text");
-        break;
-    case FIELD_IGNORED:
-    case FIELD_RAW:
-    case FIELD_STRUCT:
-    case FIELD_POINTER:
-        buf_addz(out, "a map of fields");
-        break;
-    }
-}
-
-static void refuse(struct decode *d, const struct field *f, const struct value *v,
-                   const struct place *p, const char *hint)
-{
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, 4096);
-    wanted(f, &text);
-    report(d, FINDING_ERROR, p, "expected %.*s, found %s%s%s", STR_ARG(buf_str(&text)),
-           found(d->arena, f, v), hint && *hint ? "; " : "", hint ? hint : "");
-}
 
 static void decode_struct(struct decode *d, const struct field *fields, const struct value *v,
                           void *out, const struct place *p);
@@ -195,18 +44,19 @@ static bool check_string(struct decode *d, const struct field *f, const struct v
             return true;
         }
         const char *near = fields_nearest(v->string, f->words);
-        refuse(d, f, v, p, near ? arena_printf(d->arena, "did you mean \"%s\"?", near).ptr : NULL);
+        field_refuse(d, f, v, p,
+                     near ? arena_printf(d->arena, "did you mean \"%s\"?", near).ptr : NULL);
         return false;
     }
     if (f->max > 0 && v->string.len > (size_t)f->max) {
-        report(d, FINDING_ERROR, p, "expected text of at most %" PRId64 " bytes, found %zu", f->max,
-               v->string.len);
+        field_report(d, FINDING_ERROR, p, "expected text of at most %" PRId64 " bytes, found %zu",
+                     f->max, v->string.len);
         return false;
     }
     struct err why = ERR_INIT;
     bool empty = (f->flags & FIELD_REQUIRED) && v->string.len == 0;
     if (empty || (f->format && f->format->check(v->string, &why) < 0)) {
-        refuse(d, f, v, p, why.text);
+        field_refuse(d, f, v, p, why.text);
         return false;
     }
     return true;
@@ -216,7 +66,7 @@ static void decode_string(struct decode *d, const struct field *f, const struct 
                           const struct place *p)
 {
     if (v->type != VALUE_STRING) {
-        refuse(d, f, v, p, text_hint(v));
+        field_refuse(d, f, v, p, text_hint(v));
     } else if (check_string(d, f, v, p)) {
         *(struct str *)out =
             f->words ? str_of(word_find(f, v->string)) : arena_str(d->arena, v->string);
@@ -227,7 +77,7 @@ static void decode_enum(struct decode *d, const struct field *f, const struct va
                         const struct place *p)
 {
     if (v->type != VALUE_STRING) {
-        refuse(d, f, v, p, NULL);
+        field_refuse(d, f, v, p, NULL);
         return;
     }
     if (!check_string(d, f, v, p)) {
@@ -251,7 +101,7 @@ static void decode_int(struct decode *d, const struct field *f, const struct val
     if (v->type != VALUE_INT || !in_range(f, v->integer)) {
         int64_t n;
         bool quoted = v->type == VALUE_STRING && str_int(v->string, INT64_MIN, INT64_MAX, &n);
-        refuse(d, f, v, p, quoted ? "write it without quotes" : NULL);
+        field_refuse(d, f, v, p, quoted ? "write it without quotes" : NULL);
         return;
     }
     *(int64_t *)out = v->integer;
@@ -272,10 +122,11 @@ static void decode_duration(struct decode *d, const struct field *f, const struc
 {
     int64_t ms = 0;
     if (v->type == VALUE_INT) {
-        refuse(d, f, v, p,
-               arena_printf(d->arena, "a unit is missing, as in \"%" PRId64 "s\"", v->integer).ptr);
+        field_refuse(
+            d, f, v, p,
+            arena_printf(d->arena, "a unit is missing, as in \"%" PRId64 "s\"", v->integer).ptr);
     } else if (v->type != VALUE_STRING || !clock_parse_duration(v->string, &ms)) {
-        refuse(d, f, v, p, NULL);
+        field_refuse(d, f, v, p, NULL);
     } else {
         *out = ms;
     }
@@ -317,9 +168,10 @@ static void check_unique(struct decode *d, const struct field *f, const struct v
         }
         struct place entry = {.up = p, .index = i, .line = v->array.at[i].line};
         struct place member = {.up = &entry, .name = str_of(f->unique), .line = key->line};
-        report(d, FINDING_ERROR, &member,
-               "expected a name that no other entry has, found \"%.*s\", which entry [%zu] has too",
-               STR_ARG(key->string), *first);
+        field_report(
+            d, FINDING_ERROR, &member,
+            "expected a name that no other entry has, found \"%.*s\", which entry [%zu] has too",
+            STR_ARG(key->string), *first);
     }
     map_done(&seen, NULL);
 }
@@ -328,13 +180,13 @@ static void decode_list(struct decode *d, const struct field *f, const struct va
                         struct field_list *out, const struct place *p)
 {
     if (v->type != VALUE_ARRAY || (f->min > 0 && v->array.len == 0)) {
-        refuse(d, f, v, p, NULL);
+        field_refuse(d, f, v, p, NULL);
         return;
     }
     int64_t max = f->max > 0 ? f->max : LIMIT_LIST_ITEMS;
     if (v->array.len > (size_t)max) {
-        report(d, FINDING_ERROR, p, "expected at most %" PRId64 " entries, found %zu", max,
-               v->array.len);
+        field_report(d, FINDING_ERROR, p, "expected at most %" PRId64 " entries, found %zu", max,
+                     v->array.len);
         return;
     }
     size_t size = item_size(f), n = v->array.len;
@@ -346,7 +198,7 @@ static void decode_list(struct decode *d, const struct field *f, const struct va
         if (f->item) {
             decode_field(d, f->item, e, at + i * size, &here);
         } else if (e->type != VALUE_OBJECT) {
-            refuse(d, &entry, e, &here, NULL);
+            field_refuse(d, &entry, e, &here, NULL);
         } else {
             decode_struct(d, f->fields, e, at + i * size, &here);
         }
@@ -390,20 +242,20 @@ static bool pair_value(struct decode *d, const struct field *f, const struct val
 {
     struct value number = {.type = VALUE_STRING, .line = v->line};
     if ((f->flags & FIELD_NUMBERS) && (v->type == VALUE_INT || v->type == VALUE_FLOAT)) {
-        number.string = str_of(found(d->arena, f, v));
+        number.string = str_of(field_found(d->arena, f, v));
         v = &number;
     }
     if (v->type != VALUE_STRING) {
         static const struct field text = {.type = FIELD_STRING};
         static const struct field secret = {.type = FIELD_STRING, .flags = FIELD_SECRET};
-        refuse(d, f->flags & FIELD_SECRET ? &secret : &text, v, p, text_hint(v));
+        field_refuse(d, f->flags & FIELD_SECRET ? &secret : &text, v, p, text_hint(v));
         return false;
     }
     if (f->type == FIELD_BYTES_MAP) {
         if (!base64_decode(d->arena, v->string, ret)) {
-            report(d, FINDING_ERROR, p,
-                   "expected base64, found other text; plain text belongs "
-                   "into stringData");
+            field_report(d, FINDING_ERROR, p,
+                         "expected base64, found other text; plain text belongs "
+                         "into stringData");
             return false;
         }
         return true;
@@ -416,7 +268,7 @@ static void decode_map(struct decode *d, const struct field *f, const struct val
                        struct field_pairs *out, const struct place *p)
 {
     if (v->type != VALUE_OBJECT) {
-        refuse(d, f, v, p, NULL);
+        field_refuse(d, f, v, p, NULL);
         return;
     }
     size_t before = out->len;
@@ -431,8 +283,8 @@ static void decode_map(struct decode *d, const struct field *f, const struct val
         struct str value;
         struct err why = ERR_INIT;
         if (f->key_format && f->key_format->check(m->key, &why) < 0) {
-            report(d, FINDING_ERROR, &here, "expected %s as key, found \"%.*s\"%s%s",
-                   f->key_format->what, STR_ARG(m->key), *why.text ? "; " : "", why.text);
+            field_report(d, FINDING_ERROR, &here, "expected %s as key, found \"%.*s\"%s%s",
+                         f->key_format->what, STR_ARG(m->key), *why.text ? "; " : "", why.text);
         } else if (pair_value(d, f, &m->value, &value, &here)) {
             pairs_add(d, f, out, before, m->key, value);
         }
@@ -447,7 +299,7 @@ static void decode_maps(struct decode *d, const struct field *f, const struct va
                         struct field_pairs *out, const struct place *p)
 {
     if (v->type != VALUE_ARRAY) {
-        refuse(d, f, v, p, NULL);
+        field_refuse(d, f, v, p, NULL);
         return;
     }
     size_t n = 0;
@@ -456,7 +308,7 @@ static void decode_maps(struct decode *d, const struct field *f, const struct va
         n += e->type == VALUE_OBJECT ? e->object.len : 1;
     }
     if (n > MAPS_MAX) {
-        report(d, FINDING_ERROR, p, "expected at most %d entries, found %zu", MAPS_MAX, n);
+        field_report(d, FINDING_ERROR, p, "expected at most %d entries, found %zu", MAPS_MAX, n);
         return;
     }
     for (size_t i = 0; i < v->array.len; i++) {
@@ -466,9 +318,9 @@ static void decode_maps(struct decode *d, const struct field *f, const struct va
             struct str key = e->object.at[m].key;
             for (size_t k = 0; k < out->len; k++) {
                 if (str_is_nocase(key, out->at[k].key.ptr)) {
-                    report(d, FINDING_ERROR, &here,
-                           "expected each name once, found \"%.*s\" again; join the two",
-                           STR_ARG(key));
+                    field_report(d, FINDING_ERROR, &here,
+                                 "expected each name once, found \"%.*s\" again; join the two",
+                                 STR_ARG(key));
                 }
             }
         }
@@ -480,7 +332,7 @@ static void decode_raw(struct decode *d, const struct field *f, const struct val
                        const struct value **out, const struct place *p)
 {
     if (v->type != VALUE_OBJECT) {
-        refuse(d, f, v, p, NULL);
+        field_refuse(d, f, v, p, NULL);
         return;
     }
     if (f->fields) {
@@ -500,7 +352,7 @@ static void decode_field(struct decode *d, const struct field *f, const struct v
         if (v->type == VALUE_BOOL) {
             *(bool *)out = v->boolean;
         } else {
-            refuse(d, f, v, p, v->type == VALUE_STRING ? "write it without quotes" : NULL);
+            field_refuse(d, f, v, p, v->type == VALUE_STRING ? "write it without quotes" : NULL);
         }
         break;
     case FIELD_INT:
@@ -573,87 +425,12 @@ static bool is_absent(const struct field *f, const struct value *v)
     return v->type == VALUE_STRING && v->string.len == 0 && formed && !(f->flags & FIELD_REQUIRED);
 }
 
-static void require(struct decode *d, const struct field *f, const struct place *p)
-{
-    AUTO(buf_done) struct buf text;
-    buf_init(&text, 4096);
-    wanted(f, &text);
-    report(d, FINDING_ERROR, p, "is required: expected %.*s, found nothing",
-           STR_ARG(buf_str(&text)));
-}
-
-static bool word_in(struct str s, const char *words)
-{
-    struct str word, rest = str_of(words);
-    bool more = true;
-    while (more) {
-        more = str_cut(rest, ' ', &word, &rest);
-        if (str_eq(word, s)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct field *field_find(const struct field *fields, struct str name)
-{
-    for (const struct field *f = fields; f->name; f++) {
-        if (f->type == FIELD_IGNORED ? word_in(name, f->name) : str_is(name, f->name)) {
-            return f;
-        }
-    }
-    return NULL;
-}
-
-/* All names of a table, NULL at the end. */
-static const char **known_names(struct arena *a, const struct field *fields, size_t *ret_n)
-{
-    VEC(const char *) names = {0};
-    for (const struct field *f = fields; f->name; f++) {
-        struct str word, rest = str_of(f->name);
-        bool more = true;
-        while (more) {
-            more = str_cut(rest, ' ', &word, &rest);
-            VEC_PUSH(names, arena_str(a, word).ptr);
-        }
-    }
-    *ret_n = names.len;
-    VEC_PUSH(names, NULL);
-    const char **ret = arena_memdup(a, names.at, names.len * sizeof(*names.at));
-    VEC_DONE(names);
-    return ret;
-}
-
-static void warn_unknown(struct decode *d, const struct field *fields, const struct member *m,
-                         const struct place *p)
-{
-    struct place here = {.up = p, .name = m->key, .line = m->line};
-    size_t n;
-    const char **names = known_names(d->arena, fields, &n);
-    const char *near = fields_nearest(m->key, names);
-    if (near) {
-        report(d, FINDING_WARNING, &here,
-               "there is no such field, it has no effect; did you mean "
-               "\"%s\"?",
-               near);
-        return;
-    }
-    AUTO(buf_done) struct buf list;
-    buf_init(&list, 4096);
-    if (n > 0 && n <= 12) {
-        buf_addz(&list, "; expected ");
-        word_list(names, &list);
-    }
-    report(d, FINDING_WARNING, &here, "there is no such field, it has no effect%.*s",
-           STR_ARG(buf_str(&list)));
-}
-
 static void decode_struct(struct decode *d, const struct field *fields, const struct value *v,
                           void *out, const struct place *p)
 {
     if (v && v->type != VALUE_OBJECT) {
         static const struct field entry = {.type = FIELD_STRUCT};
-        refuse(d, &entry, v, p, NULL);
+        field_refuse(d, &entry, v, p, NULL);
         return;
     }
     for (const struct field *f = fields; f->name; f++) {
@@ -672,14 +449,12 @@ static void decode_struct(struct decode *d, const struct field *fields, const st
         }
         if (v && (f->flags & FIELD_REQUIRED)) {
             here.line = here.line ? here.line : v->line;
-            require(d, f, &here);
+            field_require(d, f, &here);
         }
         set_default(d, f, at);
     }
-    for (size_t i = 0; v && i < v->object.len; i++) {
-        if (!field_find(fields, v->object.at[i].key)) {
-            warn_unknown(d, fields, &v->object.at[i], p);
-        }
+    if (v) {
+        field_check_names(d, fields, v, p);
     }
 }
 
