@@ -238,6 +238,9 @@ void grpc_call_open(struct grpc_call *c)
 {
     const struct grpc_service *s = c->conn->options.service;
     struct err e = ERR_INIT;
+    if (c->finishing) {
+        return; /* its headers were too many */
+    }
     if (!c->is_post || !c->is_grpc) {
         submit_http_error(c, c->is_post ? "415" : "405",
                           "This is a gRPC service: expected a POST of application/grpc.\n");

@@ -1,6 +1,7 @@
 /* The session: HTTP/2 on nghttp2. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "net/h2_internal.h"
 
@@ -11,11 +12,29 @@ static struct grpc_call *find_call(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
+/* nghttp2 counts resets, too, but ends such a connection as if the fault were ours. */
+static bool too_many_resets(struct h2_conn *c)
+{
+    int64_t now = clock_mono_ms();
+    int64_t more = (now - c->resets_at) * LIMIT_H2_RESETS_RATE / 1000;
+    if (c->resets_at == 0 || c->resets_left + more > LIMIT_H2_RESETS_BURST) {
+        c->resets_left = LIMIT_H2_RESETS_BURST;
+        c->resets_at = now;
+    } else if (more > 0) {
+        c->resets_left += more;
+        c->resets_at = now;
+    }
+    return c->resets_left-- <= 0;
+}
+
 /* An id that was left out is as if used (RFC 9113, 5.1.1); nghttp2 takes it for one that it has
  * forgotten. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
     struct h2_conn *c = user;
+    if (hd->type == NGHTTP2_RST_STREAM && too_many_resets(c)) {
+        nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
     if (hd->type != NGHTTP2_HEADERS || hd->stream_id % 2 == 0) {
         return 0;
     }
@@ -42,12 +61,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *user)
 {
     struct grpc_call *c = find_call(session, frame->hd.stream_id);
-    if (!c) {
+    if (!c || c->finishing) {
         return 0;
     }
     c->header_bytes += name_len + value_len + 32; /* as HTTP/2 counts (RFC 9113, 6.5.2) */
     if (++c->headers > LIMIT_H2_HEADERS || c->header_bytes > LIMIT_H2_HEADER_BYTES) {
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
+        c->finishing = true;
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, c->id, NGHTTP2_ENHANCE_YOUR_CALM);
+        return 0;
     }
     struct str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
     if (str_is(n, ":path") && !c->path) {
@@ -162,7 +183,6 @@ static nghttp2_option *make_options(void)
     nghttp2_option_set_max_deflate_dynamic_table_size(o, 0);
     nghttp2_option_set_max_outbound_ack(o, LIMIT_H2_OUTBOUND_ACKS);
     nghttp2_option_set_max_settings(o, LIMIT_H2_SETTINGS);
-    nghttp2_option_set_stream_reset_rate_limit(o, LIMIT_H2_RESETS_BURST, LIMIT_H2_RESETS_RATE);
     nghttp2_option_set_max_continuations(o, LIMIT_H2_CONTINUATIONS);
     return o;
 }

@@ -39,6 +39,7 @@ struct h2_conn {
     bool borrowed;                             /* the frame buffer is in use, as one allocation */
     bool no_headers;                           /* and the table of sent headers */
     bool held;                                 /* a call is */
+    int64_t resets_left, resets_at;            /* how many more the peer may send; as of then, ms */
     uint64_t sent;                             /* messages */
     struct buf *out;                           /* during h2_conn_send */
     size_t out_limit;
@@ -47,7 +48,8 @@ struct h2_conn {
 struct grpc_call *grpc_call_new(struct h2_conn *conn, int32_t id);
 /* Tells the service (on_close). */
 void grpc_call_free(struct grpc_call *c);
-/* The request's headers are there: the service takes the call, or it ends with the reason. */
+/* The request's headers are there: the service takes the call, or it ends with the reason. Does
+ * nothing when it has ended already. */
 void grpc_call_open(struct grpc_call *c);
 /* Some of what the peer sends; each message goes to the service when it is whole. */
 void grpc_call_receive(struct grpc_call *c, const uint8_t *data, size_t len);

@@ -10,7 +10,7 @@ import pytest
 from wire import (ACK, CDS, CONTINUATION, Controller, DATA, END_HEADERS, END_STREAM, HEADERS, PING,
                   RST, SDS, SETTINGS, WINDOW, field, frame, request, uri_of)
 
-PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR = 1, 2, 3, 5, 6
+PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR = 1, 3, 5, 6
 REFUSED_STREAM, COMPRESSION_ERROR, CALM = 7, 9, 11
 INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED = 3, 7, 8, 12
 UNAUTHENTICATED = 16
@@ -158,7 +158,7 @@ def resets(w, i):
 # How many frames or bunches of them, and the code of the connection's end: None where it just ends, as
 # nobody reads what would say why.
 FLOODS = {
-    "resets": (resets, 400, INTERNAL_ERROR),
+    "resets": (resets, 400, CALM),
     "pings": (lambda w, i: frame(PING, 0, 0, struct.pack(">Q", i)) * 100, 3000, None),
     "settings": (lambda w, i: frame(SETTINGS, 0, 0, b"\x00\x03\x00\x00\x00\x64") * 100, 3000, None),
     "large settings": (lambda w, i: frame(SETTINGS, 0, 0, b"\x00\x03\x00\x00\x00\x64" * 2000), 50, CALM),
@@ -168,7 +168,7 @@ FLOODS = {
 REFUSED = {
     "large headers": (lambda w, i: frame(HEADERS, END_HEADERS, 2 * i + 1,
                                          w.headers(more=[(f"x-{k}", "y" * 90) for k in range(150)])),
-                      INTERNAL_ERROR, 0),
+                      CALM, 0),
     "calls": (lambda w, i: frame(HEADERS, END_HEADERS, 2 * i + 1, w.headers()), REFUSED_STREAM, 8),
 }
 CALLS = 300

@@ -575,14 +575,23 @@ static void put_continuation(struct buf *b, uint32_t n)
     }
 }
 
+/* The last byte of the code in the server's last words. */
+static int goodbye(const struct peer *p)
+{
+    struct str payload = find_frame(buf_str(&p->out), GOAWAY, 0, 0).payload;
+    return payload.ptr && payload.len >= 8 ? payload.ptr[7] : -1;
+}
+
 static void resets_end_the_connection(void **state)
 {
-    expect_end(*state, put_reset_call, 50, true);
+    expect_end(*state, put_reset_call, LIMIT_H2_RESETS_BURST, true);
+    assert_int_equal(goodbye(*state), NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 static void resets_without_reading_end_the_connection(void **state)
 {
-    expect_end(*state, put_reset_call, 50, false);
+    expect_end(*state, put_reset_call, LIMIT_H2_RESETS_BURST, false);
+    assert_int_equal(goodbye(*state), NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 static void pings_without_reading_end_the_connection(void **state)
