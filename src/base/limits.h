@@ -38,11 +38,19 @@
 
 /* ADS. A request names resources: 10,000 names of 100 bytes fit. */
 #define LIMIT_ADS_REQUEST_BYTES (4u << 20)
-/* One ADS stream a connection is what Envoy opens; a few more allow for its reconnects. */
-#define LIMIT_ADS_STREAMS_PER_CONN 8
+/* One ADS stream a connection is what Envoy opens; another allows for one that isn't closed yet. */
+#define LIMIT_ADS_STREAMS_PER_CONN 2
 /* Connections with certificates of one name: a sidecar has one, and while its network is broken a
  * few that nobody has noticed to be dead. More would be one workload's way to use up ours. */
 #define LIMIT_ADS_CONNS_PER_PEER 16
+/* What the connections with certificates of one name make us hold together: messages that aren't
+ * whole, what is asked for and isn't there, what a returning proxy has and isn't to have. A proxy
+ * that returns with all of 10,000 services, none of them as it was, needs 8 MB. */
+#define LIMIT_ADS_PEER_BYTES (24u << 20)
+/* How long a message may take to arrive once it has begun. */
+#define LIMIT_RECEIVE_MS 30000
+/* A resource's name. Those of ours are a namespace, a service and a port, or a host. */
+#define LIMIT_ADS_NAME_BYTES 1024
 /* Names one type's subscription may hold. */
 #define LIMIT_ADS_SUBSCRIPTIONS 50000
 /* Refusals kept for one proxy, and the bytes of Envoy's words for each. */

@@ -53,6 +53,10 @@ struct blob *grpc_frame(struct str message);
 /* The client's certificate; NULL without TLS. */
 const struct tls_peer *grpc_call_peer(const struct grpc_call *c);
 unsigned grpc_call_shard(const struct grpc_call *c);
+/* The service now holds so many bytes because of what the peer said on this call. false: with all
+ * that the connections of its certificate's name hold, that is more than LIMIT_ADS_PEER_BYTES, and
+ * the call is to be ended. */
+bool grpc_call_hold(struct grpc_call *c, size_t bytes);
 void *grpc_call_user(const struct grpc_call *c);
 void grpc_call_set_user(struct grpc_call *c, void *user);
 

@@ -1,4 +1,5 @@
 /* The calls of a connection: answers that wait to be sent, requests that arrive in pieces. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,8 +19,26 @@ struct grpc_call *grpc_call_new(struct h2_conn *conn, int32_t id)
         c->next->prev = c;
     }
     conn->calls = c;
-    conn->used = true;
     return c;
+}
+
+/* false: it is more now, and too much. */
+static bool count_held(struct grpc_call *c)
+{
+    size_t before = c->counted;
+    c->counted = c->service_bytes + c->in.cap;
+    if (!c->conn->options.held || c->counted == before) {
+        return true;
+    }
+    size_t more = c->counted - before; /* wraps around when it is less */
+    size_t all = atomic_fetch_add(c->conn->options.held, more) + more;
+    return c->counted < before || all <= LIMIT_ADS_PEER_BYTES;
+}
+
+bool grpc_call_hold(struct grpc_call *c, size_t bytes)
+{
+    c->service_bytes = bytes;
+    return count_held(c);
 }
 
 void grpc_call_free(struct grpc_call *c)
@@ -37,6 +56,7 @@ void grpc_call_free(struct grpc_call *c)
     }
     VEC_DONE(c->queue);
     buf_done(&c->in);
+    grpc_call_hold(c, 0);
     free(c->path);
     free(c->status_message);
     free(c);
@@ -254,7 +274,7 @@ void grpc_call_open(struct grpc_call *c)
         grpc_call_finish(c, GRPC_UNAUTHENTICATED, e.text);
         return;
     }
-    c->opened = true;
+    c->opened = c->conn->used = true;
 }
 
 /* Of the message that has begun, with its prefix; of the prefix while that isn't whole. */
@@ -281,6 +301,7 @@ static void take_message(struct grpc_call *c)
     } else if (c->in.len < bytes) {
         return;
     } else {
+        c->conn->received++;
         s->on_message(s->arg, c, (struct str){c->in.data + GRPC_PREFIX, bytes - GRPC_PREFIX});
     }
     buf_done(&c->in);
@@ -298,5 +319,14 @@ void grpc_call_receive(struct grpc_call *c, const uint8_t *data, size_t len)
         data += part;
         len -= part;
         take_message(c);
+        if (!count_held(c)) {
+            grpc_call_finish(
+                c, GRPC_RESOURCE_EXHAUSTED,
+                "too many large messages have begun on connections of this certificate");
+        }
+    }
+    if (c->finishing) {
+        buf_done(&c->in);
+        count_held(c);
     }
 }

@@ -24,23 +24,34 @@ static struct str peer_name(const struct tls_peer *p)
     return str_of(p->uri[0] ? p->uri : p->common_name);
 }
 
-/* One more or less. false: that would be too many. */
-static bool count_peer(struct grpc_conn *c, int by)
+/* false: it would be one too many. */
+static bool join_peer(struct grpc_conn *c)
 {
     struct grpc_server *server = c->shard->server;
     struct str name = peer_name(c->peer);
     pthread_mutex_lock(&server->peers_lock);
-    size_t n = (size_t)(uintptr_t)map_find(&server->peers, name);
-    bool ok = by < 0 || n < LIMIT_ADS_CONNS_PER_PEER;
-    n = by < 0 ? n - 1 : ok ? n + 1 : n;
-    if (n > 0) {
-        map_put(&server->peers, name, (void *)(uintptr_t)n);
-    } else {
-        map_remove(&server->peers, name);
+    struct grpc_peer *p = map_find(&server->peers, name);
+    if (!p) {
+        p = NEW(struct grpc_peer);
+        map_put(&server->peers, name, p);
+    }
+    bool ok = p->conns < LIMIT_ADS_CONNS_PER_PEER;
+    p->conns += ok;
+    pthread_mutex_unlock(&server->peers_lock);
+    c->of = ok ? p : NULL;
+    return ok;
+}
+
+static void leave_peer(struct grpc_conn *c)
+{
+    struct grpc_server *server = c->shard->server;
+    struct grpc_peer *p = TAKE(c->of);
+    pthread_mutex_lock(&server->peers_lock);
+    if (--p->conns == 0) {
+        map_remove(&server->peers, peer_name(c->peer));
+        free(p);
     }
     pthread_mutex_unlock(&server->peers_lock);
-    c->counted = ok && by > 0;
-    return ok;
 }
 
 /* All but the socket. */
@@ -54,10 +65,10 @@ static void conn_reset(struct grpc_conn *c)
             break;
         }
     }
-    if (c->counted) {
-        count_peer(c, -1);
-    }
     h2_conn_free(TAKE(c->h2));
+    if (c->of) {
+        leave_peer(c);
+    }
     tls_conn_free(TAKE(c->tls));
     free(TAKE(c->peer));
     buf_done(&c->pending);
@@ -175,6 +186,17 @@ static void note_unsent(struct grpc_conn *c)
     c->unsent = unsent;
 }
 
+/* The same of a message that arrives in pieces. */
+static void note_part(struct grpc_conn *c)
+{
+    bool part = h2_conn_has_part(c->h2);
+    if (part && (!c->part || c->received != h2_conn_received(c->h2))) {
+        c->received = h2_conn_received(c->h2);
+        c->part_since = clock_mono_ms();
+    }
+    c->part = part;
+}
+
 /* While on, the kernel waits for more before it sends less than a segment; off sends all. */
 static void cork(const struct grpc_conn *c, int on)
 {
@@ -280,6 +302,7 @@ static void start_h2(struct grpc_conn *c)
 {
     struct h2_conn_options o = {.service = &c->shard->server->service,
                                 .peer = c->peer,
+                                .held = c->of ? &c->of->held : NULL,
                                 .shard = c->shard->index,
                                 .frame_buffer = c->shard->frame_buffer,
                                 .header_table_bytes = c->shard->server->header_table_bytes,
@@ -325,6 +348,7 @@ static bool receive(struct grpc_conn *c)
             flush(c); /* says goodbye with the reason, if the socket takes it */
             return false;
         }
+        note_part(c);
         if (n < READ_BYTES && !(c->tls && tls_pending(c->tls))) {
             return true;
         }
@@ -342,7 +366,7 @@ static bool handshake(struct grpc_conn *c)
     struct err e = ERR_INIT;
     switch (tls_handshake(c->tls, &c->peer, &e)) {
     case TLS_OK:
-        if (c->peer && !count_peer(c, 1)) {
+        if (c->peer && !join_peer(c)) {
             report_failure(c, "too many connections of one certificate's name");
             return false;
         }
@@ -452,6 +476,9 @@ static const char *why_overdue(const struct grpc_conn *c, int64_t now)
     }
     if (c->unsent && now - c->unsent_since > LIMIT_SEND_MS) {
         return "a message wasn't taken in time";
+    }
+    if (c->part && now - c->part_since > LIMIT_RECEIVE_MS) {
+        return "a message wasn't whole in time";
     }
     if (c->h2 && now - c->heard_at > PING_AFTER_MS + PONG_WITHIN_MS && h2_conn_pong_due(c->h2)) {
         return "no answer to a ping";

@@ -14,22 +14,30 @@
 #define GRPC_SCAN_MS 1000      /* how often a shard looks for connections that are overdue */
 #define GRPC_WRITE_BYTES 16384 /* staged for one go: a TLS record */
 
+/* What all connections with certificates of one name have together. */
+struct grpc_peer {
+    unsigned conns;      /* under peers_lock */
+    _Atomic size_t held; /* bytes, see grpc_call_hold */
+};
+
 struct grpc_conn {
     struct grpc_shard *shard;
     int fd;
     struct tls_conn *tls;
     struct tls_peer *peer; /* of a finished handshake */
+    struct grpc_peer *of;  /* it is one of these; NULL without TLS, or when they were too many */
     struct h2_conn *h2;    /* NULL until the handshake is done */
     struct loop_watch *watch;
     struct buf pending;      /* encrypted writes that didn't fit into the socket */
     int64_t since, heard_at; /* monotonic ms */
     int64_t unsent_since;    /* the same, of the first message that hasn't gone, while unsent */
     uint64_t sent;           /* messages before that */
-    bool unsent;
+    int64_t part_since;      /* the same, of a message that isn't whole, while part */
+    uint64_t received;       /* messages before that */
+    bool unsent, part;
     bool dirty, closing;
     bool greeted; /* its first words wait for their turn */
     bool shaking; /* begun, and no call opened yet */
-    bool counted; /* among its peer's connections */
     bool unread;  /* more of it is read than looked at */
     /* In that order; gone: all is said, and only the peer's end is waited for. */
     enum { LEAVING_NOT, LEAVING_TOLD, LEAVING_ENDED, LEAVING_GONE } leaving;
@@ -69,7 +77,7 @@ struct grpc_server {
     struct grpc_shard *shards;
     _Atomic size_t n_conns;
     pthread_mutex_t peers_lock;
-    struct map peers; /* peer_name -> how many connections, as a pointer; under peers_lock */
+    struct map peers; /* peer_name -> struct grpc_peer; under peers_lock */
 };
 
 /* --- a connection --- */

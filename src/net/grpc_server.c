@@ -292,7 +292,7 @@ void grpc_server_free(struct grpc_server *s)
     tls_server_unref(s->tls);
     pthread_mutex_destroy(&s->tls_lock);
     pthread_mutex_destroy(&s->peers_lock);
-    map_done(&s->peers, NULL);
+    map_done(&s->peers, free);
     free(s->shards);
     free(s);
 }

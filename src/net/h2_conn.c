@@ -286,6 +286,21 @@ uint64_t h2_conn_sent(const struct h2_conn *c)
     return c->sent;
 }
 
+bool h2_conn_has_part(const struct h2_conn *c)
+{
+    for (const struct grpc_call *call = c->calls; call; call = call->next) {
+        if (call->in.len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t h2_conn_received(const struct h2_conn *c)
+{
+    return c->received;
+}
+
 bool h2_conn_used(const struct h2_conn *c)
 {
     return c->used;

@@ -19,6 +19,9 @@ struct h2_conn;
 struct h2_conn_options {
     const struct grpc_service *service; /* outlives the connection */
     const struct tls_peer *peer;        /* NULL without TLS; outlives the connection */
+    /* Bytes held for the peer on all its connections, see grpc_call_hold; outlives the connection.
+     * NULL: nobody counts. */
+    _Atomic size_t *held;
     unsigned shard;
     /* H2_FRAME_BYTES to put frames together in, which all connections of a thread may share: a
      * connection uses it only within h2_conn_send. NULL: each has its own, 16 KiB. */
@@ -50,8 +53,11 @@ uint64_t h2_conn_sent(const struct h2_conn *c);
 /* Nothing more to read nor to send: close. */
 bool h2_conn_finished(const struct h2_conn *c);
 
-/* Was a call ever opened? */
+/* Did the service ever take a call? */
 bool h2_conn_used(const struct h2_conn *c);
+/* A message has begun that isn't whole; how many have come whole. */
+bool h2_conn_has_part(const struct h2_conn *c);
+uint64_t h2_conn_received(const struct h2_conn *c);
 /* Asks for an answer; h2_conn_pong_due says whether one is still missing. */
 void h2_conn_ping(struct h2_conn *c);
 bool h2_conn_pong_due(const struct h2_conn *c);

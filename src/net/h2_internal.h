@@ -24,6 +24,8 @@ struct grpc_call {
     enum grpc_status status;
     char *status_message;
     struct buf in;            /* of a message that isn't whole yet */
+    size_t service_bytes;     /* that the service holds for it */
+    size_t counted;           /* of all these, in the connection's options.held */
     VEC(struct blob *) queue; /* to be sent */
     size_t sent;              /* of the first in the queue */
     struct grpc_call *prev, *next;
@@ -34,13 +36,13 @@ struct h2_conn {
     nghttp2_session *session;
     struct grpc_call *calls;
     bool receiving, pong_due, broken;
-    bool used;                                 /* a call was opened */
+    bool used;                                 /* the service took a call */
     int32_t last_id, skipped_from, skipped_to; /* of calls; ids that the peer last left out */
     bool borrowed;                             /* the frame buffer is in use, as one allocation */
-    bool no_headers;                           /* and the table of sent headers */
+    bool no_headers;                           /* the table of sent headers is nobody's */
     bool held;                                 /* a call is */
     int64_t resets_left, resets_at;            /* how many more the peer may send; as of then, ms */
-    uint64_t sent;                             /* messages */
+    uint64_t sent, received;                   /* messages, whole */
     struct buf *out;                           /* during h2_conn_send */
     size_t out_limit;
 };

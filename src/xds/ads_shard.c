@@ -241,6 +241,20 @@ static void report_refusal(const struct conn *c, enum xds_type t)
               c->client->identity, "type", xds_type_name(t), "reason", words ? words : "", NULL);
 }
 
+/* false: the call is ended. */
+static bool hold_no_more(struct conn *c)
+{
+    if (grpc_call_hold(c->call, stream_bytes(c->stream))) {
+        return true;
+    }
+    const char *why = "the connections of this workload's certificate make the controller remember "
+                      "too much: names that they asked for or said that they have";
+    log_event(LOG_WARN, "discovery request refused", "proxy", c->client->uuid, "reason", why,
+              "error_code", "E5012", NULL);
+    grpc_call_finish(c->call, GRPC_RESOURCE_EXHAUSTED, why);
+    return false;
+}
+
 static void on_message(void *arg, struct grpc_call *call, struct str message)
 {
     struct conn *c = grpc_call_user(call);
@@ -257,7 +271,9 @@ static void on_message(void *arg, struct grpc_call *call, struct str message)
     }
     count_request(c, refused);
     pump(c);
-    count_owed(c, clock_mono_us());
+    if (hold_no_more(c)) {
+        count_owed(c, clock_mono_us());
+    }
 }
 
 /* A push to one may end others of its connection, which the walk still leads to. */
@@ -304,7 +320,9 @@ static void run_assign(struct message *m)
         stream_set_plan(c->stream, m->plan);
         pump(c);
         count_owed(c, m->posted_us);
-        grpc_call_flush(c->call);
+        if (hold_no_more(c)) {
+            grpc_call_flush(c->call);
+        }
     }
     plan_unref(m->plan);
 }

@@ -154,6 +154,7 @@ static void advance(struct stream *s, enum xds_type t, struct response_cache *ca
         note_removed(c, t, d);
         view_unref(&c->has);
         c->has = view_ref(to);
+        c->resumed = false;
     }
     ids_done(&c->fresh);
 }
@@ -351,6 +352,29 @@ struct response *stream_next(struct stream *s, struct response_cache *cache, int
 int64_t stream_wake_at(const struct stream *s)
 {
     return s->await_until > 0 ? s->await_until : INT64_MAX;
+}
+
+static size_t names_bytes(struct resource *const *at, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += sizeof(*at) + sizeof(**at) + at[i]->name_len;
+    }
+    return bytes;
+}
+
+size_t stream_bytes(const struct stream *s)
+{
+    size_t bytes = 0;
+    for (int t = 0; t < XDS_TYPES; t++) {
+        const struct channel *c = &s->channels[t];
+        const struct resource_set *told = c->resumed ? c->has.own : NULL;
+        bytes += (c->names.cap + c->fresh.cap) * sizeof(*c->names.at);
+        bytes += names_bytes(c->absent.at, c->absent.len);
+        bytes += names_bytes(c->leftover.at, c->leftover.len);
+        bytes += told ? names_bytes(told->at, told->n) : 0;
+    }
+    return bytes;
 }
 
 /* --- status --- */

@@ -33,6 +33,9 @@ AUTO_DEFINE(struct stream, stream_free)
  * type whose response the proxy refused just now, or XDS_TYPES (see stream_error). */
 int stream_on_request(struct stream *s, struct str message, int64_t now_ms, enum xds_type *refused,
                       struct err *e);
+/* Bytes that it holds because of what the proxy said, roughly, without what it shares with others.
+ */
+size_t stream_bytes(const struct stream *s);
 /* Of the last request; XDS_TYPES: one that we have nothing of, or none came. */
 enum xds_type stream_last_type(const struct stream *s);
 /* The first request told what the proxy has: it was connected before. */

@@ -15,12 +15,14 @@ struct refusal {
 struct channel {
     bool active; /* the proxy asked for this type */
     bool wildcard;
-    bool unanswered;     /* a new wildcard: Envoy waits 15 s for an answer, which may be empty */
-    bool passed_over;    /* a whole set was refused; the proxy may have taken nothing of it */
-    bool one_by_one;     /* narrowing a refusal that named nothing */
-    struct ids names;    /* subscribed; unless wildcard */
-    struct ids fresh;    /* to be sent whatever `has` says */
-    resource_vec absent; /* subscribed names that don't exist, to be answered as removed; delta */
+    bool unanswered;  /* a new wildcard: Envoy waits 15 s for an answer, which may be empty */
+    bool passed_over; /* a whole set was refused; the proxy may have taken nothing of it */
+    bool one_by_one;  /* narrowing a refusal that named nothing */
+    bool resumed;     /* `has` is what the proxy said, not a plan's view */
+    struct ids names; /* subscribed; unless wildcard */
+    struct ids fresh; /* to be sent whatever `has` says */
+    /* Subscribed names that don't exist, to be answered as removed; sorted, each once; delta. */
+    resource_vec absent;
     /* What the proxy holds, counting what is in flight; only what it subscribed to is meant. */
     struct view has;
     /* Names that it still holds though `has` lacks them: removed last. */

@@ -62,16 +62,39 @@ static struct ids ids_of(const struct asked *at, size_t n)
 }
 
 struct absence {
-    struct channel *c;
     const struct asked *at;
+    const resource_vec *known; /* sorted */
+    size_t next;               /* of these */
+    resource_vec all;          /* they and those that are found missing, sorted */
 };
 
+static void take_known(struct absence *x, uint64_t below)
+{
+    while (x->next < x->known->len && x->known->at[x->next]->id < below) {
+        VEC_PUSH(x->all, x->known->at[x->next++]);
+    }
+}
+
+/* Called in order of the ids. */
 static void note_absent(void *arg, size_t i, struct resource *r)
 {
     struct absence *x = arg;
-    if (!r) {
-        VEC_PUSH(x->c->absent, resource_new(x->at[i].name, NULL, 0));
+    take_known(x, x->at[i].id);
+    bool known = x->next < x->known->len && x->known->at[x->next]->id == x->at[i].id;
+    if (!r && !known) {
+        VEC_PUSH(x->all, resource_new(x->at[i].name, NULL, 0));
     }
+}
+
+/* Whoever asks again before it was answered is answered once. */
+static void find_absent(struct channel *c, struct view wants, const struct asked *at,
+                        const struct ids *ids)
+{
+    struct absence x = {.at = at, .known = &c->absent};
+    view_find_all(wants, ids->at, ids->len, note_absent, &x);
+    take_known(&x, UINT64_MAX);
+    VEC_DONE(c->absent);
+    c->absent = x.all;
 }
 
 struct lack {
@@ -97,8 +120,8 @@ static void subscribe(struct stream *s, enum xds_type t, const struct asked *at,
     if (!c->wildcard) {
         ids_add_all(&c->names, &ids);
     }
-    if (s->plan) {
-        view_find_all(stream_wants(s, t), ids.at, ids.len, note_absent, &(struct absence){c, at});
+    if (s->plan && n > 0) {
+        find_absent(c, stream_wants(s, t), at, &ids);
     }
     struct lack lack = {.ids = &ids};
     if (first) {
@@ -151,6 +174,7 @@ static void resume(struct channel *c, const struct discovery_request *q, struct 
                             : resource_new(k->name, NULL, k->version));
     }
     c->has.own = resource_set_new(known.at, known.len);
+    c->resumed = true;
     resource_vec_done(&known);
 }
 
@@ -172,7 +196,7 @@ static int on_delta_request(struct stream *s, enum xds_type t, const struct disc
     struct asked *at = asked_names(a, q, &n);
     subscribe(s, t, at, n, first);
     unsubscribe(c, q);
-    if (c->names.len > LIMIT_ADS_SUBSCRIPTIONS) {
+    if (c->names.len > LIMIT_ADS_SUBSCRIPTIONS || c->absent.len > LIMIT_ADS_SUBSCRIPTIONS) {
         return err_set(e, "the proxy subscribed to more than %d resources of %s",
                        LIMIT_ADS_SUBSCRIPTIONS, xds_type_url(t));
     }
@@ -254,6 +278,22 @@ static void take_answer(struct stream *s, enum xds_type t, const struct discover
     c->in_flight = response_unref(c->in_flight);
 }
 
+/* They may be kept. Resources of ours have no such names. */
+static int check_names(const struct discovery_request *q, struct err *e)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < q->n_names; i++) {
+        longest = q->names[i].len > longest ? q->names[i].len : longest;
+    }
+    for (size_t i = 0; i < q->n_known; i++) {
+        longest = q->known[i].name.len > longest ? q->known[i].name.len : longest;
+    }
+    return longest > LIMIT_ADS_NAME_BYTES
+               ? err_set(e, "expected resources' names of at most %d bytes, found one of %zu",
+                         LIMIT_ADS_NAME_BYTES, longest)
+               : 0;
+}
+
 int stream_on_request(struct stream *s, struct str message, int64_t now_ms, enum xds_type *refused,
                       struct err *e)
 {
@@ -272,6 +312,9 @@ int stream_on_request(struct stream *s, struct str message, int64_t now_ms, enum
         return 0; /* a type that we have nothing of (ECDS, RTDS, ...) */
     }
     s->last_type = t;
+    if (check_names(&q, e) < 0) {
+        return -1;
+    }
     if (!s->asked) {
         s->asked = true;
         s->resumes = q.n_known > 0 || q.version.len > 0;

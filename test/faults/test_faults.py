@@ -169,7 +169,7 @@ REFUSED = {
     "large headers": (lambda w, i: frame(HEADERS, END_HEADERS, 2 * i + 1,
                                          w.headers(more=[(f"x-{k}", "y" * 90) for k in range(150)])),
                       CALM, 0),
-    "calls": (lambda w, i: frame(HEADERS, END_HEADERS, 2 * i + 1, w.headers()), REFUSED_STREAM, 8),
+    "calls": (lambda w, i: frame(HEADERS, END_HEADERS, 2 * i + 1, w.headers()), REFUSED_STREAM, 2),
 }
 CALLS = 300
 
@@ -208,6 +208,20 @@ def test_too_much_of_one_connection_is_refused_call_by_call(controller, name):
 
 # --- messages ---
 
+def say_in_pieces(w, words):
+    """A long message, as far as it is listened to."""
+    whole = words[9:]
+    for at in range(0, len(whole), 16000):
+        if not w.try_say(frame(DATA, 0, 1, whole[at:at + 16000])):
+            break
+
+
+def say_and_wait(w, words):
+    say_in_pieces(w, words)
+    w.say(frame(PING, 0, 0, bytes(8)))
+    w.until(PING)
+
+
 def ends_with(controller, words, status, path=None):
     def one():
         with controller.connect() as w:
@@ -237,13 +251,49 @@ def test_too_many_names_are_refused(controller):
     def one():
         with controller.connect() as w:
             w.open()
-            whole = w.message(content)[9:]
-            for at in range(0, len(whole), 16000):
-                if not w.try_say(frame(DATA, 0, 1, whole[at:at + 16000])):
-                    break
+            say_in_pieces(w, w.message(content))
             assert w.status() == INVALID_ARGUMENT
     one()
     stays_flat(controller, one)
+
+
+def test_asking_again_for_what_is_not_there_costs_nothing(controller):
+    """The answer before is never acknowledged, so that nothing of it can be answered."""
+    with controller.connect() as w:
+        w.open()
+        w.send(w.message(request(SDS, ["service-cert"])))
+        w.next_message()
+        words = w.message(request(SDS, [f"{i:x}" for i in range(20000)]))
+        stays_flat(controller, lambda: say_and_wait(w, words))
+
+
+def test_names_that_add_up_to_too_many_are_refused(controller):
+    with controller.connect() as w:
+        w.open()
+        for part in range(3):
+            say_in_pieces(w, w.message(request(SDS, [f"{part}-{i}" for i in range(20000)])))
+            if part == 0:
+                w.next_message()
+        assert w.status() == INVALID_ARGUMENT
+
+
+def test_a_name_longer_than_any_of_ours_is_refused(controller):
+    ends_with(controller, lambda w: [w.message(request(SDS, ["x" * 1025]))], INVALID_ARGUMENT)
+
+
+def test_what_one_certificate_may_leave_unfinished_is_limited(controller):
+    """Each begins a request of 4 MB and keeps the last byte. All together may have 24 MB."""
+    wires = [controller.connect() for _ in range(8)]
+    for w in wires:
+        w.open()
+        say_in_pieces(w, w.message(bytes((4 << 20) - 1), length=4 << 20))
+    for w in wires:
+        w.try_say(frame(DATA, 0, 1, b"\xff"))
+    ends = [w.status() for w in wires]
+    assert set(ends) == {INVALID_ARGUMENT, RESOURCE_EXHAUSTED}
+    assert 4 <= ends.count(INVALID_ARGUMENT) <= 6
+    for w in wires:
+        w.tls.close()
 
 
 def test_an_unknown_method_is_refused(controller):
@@ -259,9 +309,7 @@ def test_a_deeply_nested_node_does_no_harm(controller):
     def one():
         with controller.connect() as w:
             w.open()
-            whole = w.message(request(CDS, node=node))[9:]
-            for at in range(0, len(whole), 16000):
-                w.say(frame(DATA, 0, 1, whole[at:at + 16000]))
+            say_in_pieces(w, w.message(request(CDS, node=node)))
             assert CDS.encode() in w.next_message()
     one()
     stays_flat(controller, one)

@@ -1,4 +1,4 @@
-"""Peers that take no answer: the controller lets them go, and keeps those who do."""
+"""Peers that take no answer or say nothing whole: the controller lets them go, and keeps the others."""
 import socket
 import ssl
 import struct
@@ -104,7 +104,8 @@ def test_the_kernel_holds_little_for_who_does_not_read(controller):
 
 def test_who_takes_no_answer_is_let_go(controller):
     """One reads nothing, one grants no window, one a byte now and then, one has its small answer in its
-    socket and is silent. One more takes what it asks for and answers pings: it stays."""
+    socket and is silent; one begins a request, one has no call but one that was refused. One more takes
+    what it asks for and answers pings: it stays."""
     whole = size_of_answer(controller)
     wait_for(lambda: connections(controller) == 0)
     good = ask(controller.connect("db"), SDS, ["service-cert"])
@@ -118,6 +119,10 @@ def test_who_takes_no_answer_is_let_go(controller):
     wait_for(lambda: NARROW[0][2] < unread(controller, deaf))
     assert connections(controller) == 5
     assert unread(controller, deaf) < whole
+    begun, refused = controller.connect(), controller.connect()
+    begun.open()
+    begun.say(begun.message(b"x" * 10, length=1000))
+    refused.open(path="/no.Such/Method")
 
     def all_but_one_went():
         slow.try_say(frame(WINDOW, 0, 1, struct.pack(">I", 1)))
@@ -125,8 +130,9 @@ def test_who_takes_no_answer_is_let_go(controller):
     wait_for(all_but_one_went)
     assert good.try_say(frame(PING, 0, 0, bytes(8)))
     assert readers[0].is_alive()
-    for name in ("a message wasn't taken in time", "no answer to a ping"):
+    for name in ("a message wasn't taken in time", "no answer to a ping",
+                 "a message wasn't whole in time", "no call in time"):
         assert name in controller.words()
     controller.works()
-    for w in (good, deaf, closed, slow, silent):
+    for w in (good, deaf, closed, slow, silent, begun, refused):
         w.tls.close()

@@ -336,10 +336,13 @@ static void calls_that_arent_ours_are_refused(void **state)
     struct peer *p = *state;
     put_call(&p->in, 1, "GET", PATH, "application/grpc");
     put_call(&p->in, 3, "POST", PATH, "text/plain");
-    put_call(&p->in, 5, "POST", "/test.Echo/Other", "application/grpc");
     run(p, true);
     assert_true(says(p, 1, 0, ":status", "405"));
     assert_true(says(p, 3, 0, ":status", "415"));
+    put_frame(&p->in, DATA, END_STREAM, 1, STR(""));
+    put_frame(&p->in, DATA, END_STREAM, 3, STR(""));
+    put_call(&p->in, 5, "POST", "/test.Echo/Other", "application/grpc");
+    run(p, true);
     assert_true(says(p, 5, 0, "grpc-message", "no such method"));
     p->service.refuse = true;
     put_call(&p->in, 7, "POST", PATH, "application/grpc");
@@ -400,6 +403,59 @@ static void messages_over_the_limit_end_the_call(void **state)
     assert_int_equal(p->service.messages, 0);
     assert_int_equal(p->service.closed, 2);
     assert_false(p->ended);
+}
+
+/* Also by what the service says that it holds, and by other connections of the certificate. */
+static void unfinished_messages_are_counted(void **state)
+{
+    struct peer *p = *state;
+    _Atomic size_t held = 0;
+    struct h2_conn_options o = {.service = &p->service.grpc, .held = &held};
+    h2_conn_free(p->conn);
+    p->conn = h2_conn_new(&o);
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    put_frame(&p->in, DATA, 0, 1, STR("\0\0\0\x10\0some of 4096"));
+    run(p, true);
+    assert_true(h2_conn_has_part(p->conn) && held > 0 && held < 8192);
+    held += LIMIT_ADS_PEER_BYTES;
+    put_frame(&p->in, DATA, 0, 1, (struct str){(char[2048]){0}, 2048});
+    run(p, true);
+    assert_true(says(p, 1, 0, "grpc-status", "8"));
+    assert_false(h2_conn_has_part(p->conn));
+    assert_int_equal(held, LIMIT_ADS_PEER_BYTES);
+    assert_false(p->ended);
+}
+
+static void a_whole_message_is_held_no_more(void **state)
+{
+    struct peer *p = *state;
+    _Atomic size_t held = 0;
+    struct h2_conn_options o = {.service = &p->service.grpc, .held = &held};
+    h2_conn_free(p->conn);
+    p->conn = h2_conn_new(&o);
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    put_long_message(&p->in, 1, 40000);
+    run(p, true);
+    assert_int_equal(p->service.messages, 1);
+    assert_int_equal(h2_conn_received(p->conn), 1);
+    assert_false(h2_conn_has_part(p->conn));
+    assert_int_equal(held, 0);
+}
+
+static void a_message_may_be_as_large_as_the_limit(void **state)
+{
+    struct peer *p = *state;
+    put_call(&p->in, 1, "POST", PATH, "application/grpc");
+    run(p, true);
+    put_long_message(&p->in, 1, LIMIT_ADS_REQUEST_BYTES);
+    for (struct str rest = {p->in.data, p->in.len}; rest.len > 0;) {
+        size_t part =
+            rest.len < 16384 ? rest.len : 16384; /* as from a socket, with windows between */
+        assert_int_equal(h2_conn_recv(p->conn, (struct str){rest.ptr, part}, &p->e), 0);
+        assert_int_equal(h2_conn_send(p->conn, &p->out, BUF_MAX, &p->e), 0);
+        rest = (struct str){rest.ptr + part, rest.len - part};
+    }
+    assert_int_equal(p->service.messages, 1);
 }
 
 static void calls_over_the_limit_are_refused(void **state)
@@ -884,6 +940,9 @@ int main(void)
         WITH_PEER(no_header_is_remembered_for_a_peer_that_would),
         WITH_PEER(a_peer_may_name_a_header_by_its_number),
         WITH_PEER(messages_over_the_limit_end_the_call),
+        WITH_PEER(unfinished_messages_are_counted),
+        WITH_PEER(a_whole_message_is_held_no_more),
+        WITH_PEER(a_message_may_be_as_large_as_the_limit),
         WITH_PEER(calls_over_the_limit_are_refused),
         WITH_PEER(headers_over_the_limit_end_the_call),
         WITH_PEER(pings_are_answered_and_ours_noticed),
