@@ -1,6 +1,4 @@
 /* The session: HTTP/2 on nghttp2. */
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/limits.h"
 #include "net/h2_internal.h"

@@ -1,6 +1,4 @@
 /* The shards' side of the discovery service: calls, streams, and the messages about them. */
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "xds/ads_internal.h"

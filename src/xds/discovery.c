@@ -1,9 +1,6 @@
 /* Discovery requests on protobuf-c. */
 #include "xds/discovery.h"
 
-#include <string.h>
-
-#include "base/hash.h"
 #include "base/limits.h"
 #include "envoy/service/discovery/v3/discovery.pb-c.h"
 

@@ -1,6 +1,4 @@
 /* Discovery responses on protobuf-c, and those that were made last. */
-#include <string.h>
-
 #include "base/hash.h"
 #include "envoy/service/discovery/v3/discovery.pb-c.h"
 #include "xds/discovery.h"

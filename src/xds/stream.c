@@ -325,8 +325,7 @@ static struct response *next(struct stream *s, struct response_cache *cache, int
             (user && !may_use(s, now_ms))) {
             continue;
         }
-        bool may_remove = t != XDS_CDS || (settled(s, XDS_LDS) && settled(s, XDS_RDS) &&
-                                           s->channels[XDS_LDS].leftover.len == 0);
+        bool may_remove = t != XDS_CDS || (settled(s, XDS_LDS) && settled(s, XDS_RDS));
         struct response *r = next_of_type(s, t, cache, may_remove);
         if (r) {
             return r;

@@ -1,7 +1,4 @@
 /* What a proxy asks for, and what it says that it has. */
-#include <string.h>
-
-#include "base/hash.h"
 #include "base/limits.h"
 #include "xds/stream_internal.h"
 

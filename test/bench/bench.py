@@ -2,6 +2,8 @@
 
     bench.py [--full] [--out FOLDER] [NAME...]    all, or: build size rest policy change scale
                                                   dataplane envoy source cluster inject
+    bench.py scale [--full] --only FIRST-LAST [--more] | --again
+                                                  some of its worlds; its tables anew
 
 Prints a table and writes it to FOLDER (build/bench) as bench.txt, as bench.json for machines, and
 plots of cost against mesh size as PNG and SVG. Without --full all is done in ten minutes on a quiet
@@ -246,7 +248,8 @@ def bench_source(_):
 
 def bench_scale(args):
     """Thousands of simulated sidecars."""
-    program("scale.py", "--out", args.out, *(["--full"] if args.full else []))
+    options = [f"--{name}" for name in ("full", "more", "again") if getattr(args, name)]
+    program("scale.py", "--out", args.out, *options, *(["--only", args.only] if args.only else []))
 
 
 def bench_cluster(args):
@@ -311,7 +314,13 @@ def main():
     parser.add_argument("--full", action="store_true", help="all sizes, more rounds")
     parser.add_argument("--out", type=pathlib.Path, default=BUILD / "bench")
     parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(BENCHES))
+    worlds = parser.add_argument_group("of scale")
+    worlds.add_argument("--only", metavar="FIRST-LAST", help="these worlds, by number")
+    worlds.add_argument("--more", action="store_true", help="besides what was measured before")
+    worlds.add_argument("--again", action="store_true", help="tables and plots of what was measured before")
     args = parser.parse_args()
+    if (args.only or args.more or args.again) and args.names != ["scale"]:
+        parser.error("--only, --more and --again are for: bench scale")
     unknown = [n for n in args.names if n not in BENCHES]
     if unknown:
         sys.exit(f"no benchmark \"{unknown[0]}\"; there are: {' '.join(BENCHES)}")

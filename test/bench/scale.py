@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -406,20 +407,31 @@ def plot_all(f, out):
                COLOURS["floor"])
 
 
+def worlds(parser, only, count):
+    """The first and the last world that are asked for."""
+    asked = re.fullmatch(r"(\d+)-(\d+)", only or f"1-{count}")
+    first, last = (int(asked[1]), int(asked[2])) if asked else (0, 0)
+    if not 1 <= first <= last <= count:
+        parser.error(f"--only: expected the first and the last world of 1-{count}, found \"{only}\"")
+    return first, last
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="all sizes and protocols")
-    parser.add_argument("--only", metavar="FIRST-LAST", help="these worlds, by number")
+    parser.add_argument("--only", metavar="FIRST-LAST", help="these worlds, by number, such as 4-6")
     parser.add_argument("--more", action="store_true", help="besides what was measured before")
     parser.add_argument("--again", action="store_true", help="of what was measured before")
     parser.add_argument("--out", type=pathlib.Path, default=BUILD / "bench")
     args = parser.parse_args()
+    runs = FULL if args.full else USUAL
+    first, last = worlds(parser, args.only, len(runs))
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "scale.json"
+    if (args.again or args.more) and not file.exists():
+        parser.error(f"nothing was measured before: there is no {file}")
     before = json.loads(file.read_text()) if args.again or args.more else {}
     records, on = before.get("records", []), before.get("machine") or machine()
-    runs = FULL if args.full else USUAL
-    first, last = ([int(x) for x in args.only.split("-")] if args.only else [1, len(runs)])
     for run in [] if args.again else runs[first - 1:last]:
         records += measure(run)
         file.write_text(json.dumps({"machine": on, "records": records}, indent=1))

@@ -1,6 +1,7 @@
 """Broken and hostile peers of the discovery service: it refuses with the right code, stays up, and
 its memory stays flat."""
 import itertools
+import resource
 import socket
 import ssl
 import struct
@@ -38,6 +39,36 @@ def stays_flat(controller, round_of):
         for _ in range(ROUNDS):
             round_of()
         seen.append(controller.resident_pages())
+
+
+# --- handshakes ---
+
+def is_served_beside_stalled(controller):
+    """More of them than may be under way on both threads. False: who came behind them was served only
+    when the first of them had been let go."""
+    stalled = [socket.create_connection(("127.0.0.1", controller.port)) for _ in range(2600)]
+    for s in stalled:
+        s.sendall(b"\x16")
+    controller.works()
+    stalled[0].setblocking(False)
+    try:
+        return bool(stalled[0].recv(1))
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+    finally:
+        for s in stalled:
+            s.close()
+
+
+def test_stalled_handshakes_hold_up_nobody(controller):
+    """After a second they don't count as under way; they are let go after ten. A machine may be so busy
+    that these pass while the others still connect, but not each time."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    assert any(is_served_beside_stalled(controller) for _ in range(3))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # --- certificates ---

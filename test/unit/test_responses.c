@@ -158,12 +158,86 @@ static void what_is_not_used_is_forgotten(void **state)
     response_cache_free(c);
 }
 
+static unsigned references(struct ref *r)
+{
+    return atomic_load(&r->n);
+}
+
+/* The same own resource covers another one of the base, which changes: that is nobody's business.
+ */
+static void what_own_covers_is_no_difference(void **state)
+{
+    struct response_cache *c = response_cache_new();
+    struct resource *old = make("x", "old"), *new = make("x", "new"), *mine = make("x", "mine");
+    struct resource_set *own = resource_set_new(&mine, 1);
+    struct view from = {resource_set_new(&old, 1), own}, to = {resource_set_new(&new, 1), own};
+    const struct difference *d = difference_cached(c, from, to);
+    assert_int_equal(d->changed.len, 0);
+    assert_int_equal(d->removed.len, 0);
+    d = difference_cached(c, (struct view){from.base, NULL}, (struct view){to.base, NULL});
+    assert_int_equal(d->changed.len, 1);
+    resource_set_unref(from.base);
+    resource_set_unref(to.base);
+    resource_set_unref(own);
+    resource_unref(old);
+    resource_unref(new);
+    resource_unref(mine);
+    response_cache_free(c);
+}
+
+static void nothing_that_is_forgotten_is_held(void **state)
+{
+    struct response_cache *c = response_cache_new();
+    struct resource_set *base = make_base();
+    struct view v = make_view(base, "one");
+    struct response *r = respond(c, true, v);
+    difference_cached(c, (struct view){0}, v);
+    assert_int_equal(references(&base->ref), 2);
+    assert_int_equal(references(&r->rest->ref), 2);
+    response_cache_age(c);
+    response_cache_age(c);
+    assert_int_equal(references(&base->ref), 1);
+    assert_int_equal(references(&r->rest->ref), 1);
+    assert_int_equal(references(&r->ref), 1);
+    response_unref(r);
+    resource_set_unref(v.own);
+    resource_set_unref(base);
+    response_cache_free(c);
+}
+
+/* Of large responses fewer are remembered: those used last. */
+static void few_large_responses_are_remembered(void **state)
+{
+    enum { LARGE = 1 << 20, MANY = 8 };
+    struct response_cache *c = response_cache_new();
+    struct response *made[MANY];
+    AUTO(free) char *content = mem_zalloc(LARGE + 1);
+    memset(content, 'x', LARGE);
+    for (int i = 0; i < MANY; i++) {
+        content[0] = (char)('a' + i);
+        struct view v = make_view(NULL, content);
+        made[i] = respond(c, true, v);
+        resource_set_unref(v.own);
+    }
+    assert_int_equal(references(&made[0]->ref), 1);
+    assert_int_equal(references(&made[MANY - 4]->ref), 1);
+    assert_int_equal(references(&made[MANY - 3]->ref), 2);
+    assert_int_equal(references(&made[MANY - 1]->ref), 2);
+    for (int i = 0; i < MANY; i++) {
+        response_unref(made[i]);
+    }
+    response_cache_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_audiences_share_is_encoded_once),
         cmocka_unit_test(both_protocols_tell_all_resources),
         cmocka_unit_test(what_is_not_used_is_forgotten),
+        cmocka_unit_test(what_own_covers_is_no_difference),
+        cmocka_unit_test(nothing_that_is_forgotten_is_held),
+        cmocka_unit_test(few_large_responses_are_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,11 +102,6 @@ int link_index(const struct link *l)
     return l->index;
 }
 
-struct proxy *link_proxy(const struct link *l)
-{
-    return l->proxy;
-}
-
 uint64_t link_bytes(const struct link *l)
 {
     return l->bytes;

@@ -29,7 +29,6 @@ struct link *link_new(const struct link_options *o, struct proxy *p, struct cred
                       int index);
 void link_free(struct link *l);
 int link_index(const struct link *l);
-struct proxy *link_proxy(const struct link *l);
 uint64_t link_bytes(const struct link *l); /* received on its last connection, after TLS */
 uint16_t link_port(const struct link *l);  /* its own; 0: it has no connection */
 

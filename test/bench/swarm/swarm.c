@@ -70,7 +70,7 @@ static const struct flag flags[] = {
     {"controller", 0, FLAG_STRING, "PROGRAM", "the osm-controller to measure", &controller,
      .required = true},
     {"policy", 0, FLAG_STRING, "smi|permissive|hot", "who may call whom", &policy},
-    {"services", 0, FLAG_NUMBER, "N", "in the world", &services, .min = 1,
+    {"services", 0, FLAG_NUMBER, "N", "in the world", &services, .min = 2,
      .max = WORLD_SERVICES_MAX},
     {"pods", 0, FLAG_NUMBER, "N", "of each service, each with a proxy", &pods, .min = 1,
      .max = WORLD_PODS_MAX},
