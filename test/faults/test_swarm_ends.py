@@ -34,7 +34,7 @@ wait $!
 @pytest.mark.parametrize("option,words", [
     (("--steps", "endpoint,endpont"), '--steps: there is no step "endpont"'),
     (("--delta", "2"), '--delta: expected a share from 0 to 1, found "2"'),
-    (("--services", "0"), '--services: expected a whole number from 1 to 4096, found "0"'),
+    (("--services", "0"), '--services: expected a whole number from 2 to 4096, found "0"'),
     (("--pods", "129"), '--pods: expected a whole number from 1 to 128, found "129"'),
     (("--steps", "floor,rest"), '--steps: floor must be the last, found "rest" after it')])
 def test_what_it_is_asked_is_checked_before_it_begins(option, words):
