@@ -12,6 +12,7 @@
 
 struct post {
     void (*fn)(void *arg);
+    void (*drop)(void *arg); /* may be NULL */
     void *arg;
 };
 
@@ -90,6 +91,11 @@ void loop_free(struct loop *l)
         free(*s);
     }
     VEC_DONE(l->signals);
+    VEC_EACH(l->posts, p) {
+        if (p->drop) {
+            p->drop(p->arg);
+        }
+    }
     VEC_DONE(l->posts);
     event_free(l->wake);
     close(l->wake_fd);
@@ -110,9 +116,14 @@ void loop_stop(struct loop *l)
 
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
 {
+    loop_post_owned(l, fn, NULL, arg);
+}
+
+void loop_post_owned(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
+{
     pthread_mutex_lock(&l->lock);
     bool first = l->posts.len == 0;
-    VEC_PUSH(l->posts, (struct post){fn, arg});
+    VEC_PUSH(l->posts, (struct post){fn, drop, arg});
     pthread_mutex_unlock(&l->lock);
     if (first) {
         uint64_t one = 1;

@@ -1,4 +1,4 @@
-/* An event loop, one a thread. All but loop_post is for the loop's own thread. */
+/* An event loop, one a thread. All but posting is for the loop's own thread. */
 #ifndef OSM_NET_LOOP_H
 #define OSM_NET_LOOP_H
 
@@ -13,9 +13,11 @@ void loop_free(struct loop *l); /* watches and timers must be freed before */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
-/* The only call that other threads may make: fn(arg) runs on the loop's thread soon, in the order
- * of the posts. What is still waiting when the loop is freed never runs. */
+/* Other threads may make no calls but these two: fn(arg) runs on the loop's thread soon, in the
+ * order of the posts. What is still waiting when the loop is freed never runs. */
 void loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
+/* The same; drop(arg) is called in place of fn when it never runs. */
+void loop_post_owned(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
 
 /* Readiness of a descriptor, which stays the caller's. Level-triggered. */
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };

@@ -51,10 +51,38 @@ static void run_message(void *arg)
     free(m);
 }
 
+static void run_hello(struct message *m);
+
+static void plans_free(struct new_plan *plans, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        plan_unref(plans[i].plan);
+        free(plans[i].audience);
+    }
+    free(plans);
+}
+
+/* It never runs, as all ends. A client whose hello wasn't heard is nobody else's. */
+static void drop_message(void *arg)
+{
+    struct message *m = arg;
+    if (m->run == run_hello) {
+        client_free(m->client);
+    }
+    if (m->part) {
+        ads_status_done(m->part);
+        free(m->part);
+    }
+    plan_unref(m->plan);
+    plans_free(m->plans, m->n);
+    free(m->text);
+    free(m);
+}
+
 static void post(struct loop *loop, struct message m)
 {
     m.posted_us = clock_mono_us();
-    loop_post(loop, run_message, mem_memdup(&m, sizeof(m)));
+    loop_post_owned(loop, run_message, drop_message, mem_memdup(&m, sizeof(m)));
 }
 
 static void run_hello(struct message *m)
@@ -406,11 +434,7 @@ static void run_plans(struct message *m)
         }
     }
     walk(s, m->posted_us);
-    for (size_t i = 0; i < m->n; i++) {
-        plan_unref(m->plans[i].plan);
-        free(m->plans[i].audience);
-    }
-    free(m->plans);
+    plans_free(m->plans, m->n);
 }
 
 void shard_plans(struct shard *s, struct new_plan *plans, size_t n)

@@ -9,7 +9,7 @@ void clients_add(struct clients *s, struct client *c)
     s->len++;
 }
 
-static void client_free(struct client *c)
+void client_free(struct client *c)
 {
     free(c->uuid);
     free(c->identity);

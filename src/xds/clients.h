@@ -25,6 +25,8 @@ struct clients {
     size_t len;
 };
 
+/* Of one that was never added. */
+void client_free(struct client *c);
 /* Takes c. */
 void clients_add(struct clients *s, struct client *c);
 /* Frees it. */
